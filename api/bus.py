@@ -1,0 +1,98 @@
+"""The api's end of Redis: publishing wire messages, receiving them, and reading which gateway holds a charge point.
+
+Redis may lose anything at any time; whatever must last is committed before it is published (DESIGN 2).
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from api.settings import Settings
+from wire.channels import Channels
+from wire.messages import Message, WireError, decode, encode
+
+log = structlog.get_logger(__name__)
+
+CONNECT_TIMEOUT_S = 2.0
+REPLY_TIMEOUT_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LiveConnection:
+    """The connection of a charge point as the gateways' registry shows it now."""
+
+    gateway_id: str
+    epoch: int
+    since: float
+
+
+class Bus:
+    """One process's connection pool to Redis and the channel names of this installation."""
+
+    def __init__(self, redis: Redis, channels: Channels) -> None:
+        self.redis = redis
+        self.channels = channels
+
+    async def publish(self, channel: str, messages: list[Message]) -> int:
+        """Publishes one batch; returns how many subscribers received it.
+
+        Raises:
+            redis.RedisError: Redis is down.
+        """
+        return int(await self.redis.publish(channel, encode(messages)))
+
+    async def receive(self, channel: str) -> AsyncIterator[list[Message]]:
+        """Batches that arrive on `channel`, from the moment of subscription, until Redis goes away.
+
+        The first item is an empty batch: it says that the subscription stands.
+
+        Raises:
+            redis.RedisError: Redis is down or went away; call again to subscribe anew.
+        """
+        async with self.redis.pubsub() as subscription:
+            await subscription.subscribe(channel)
+            async for item in subscription.listen():
+                if item["type"] == "subscribe":
+                    yield []
+                elif item["type"] == "message":
+                    try:
+                        yield decode(item["data"])
+                    except WireError as error:
+                        log.error("unreadable batch dropped", channel=channel, error=str(error))
+
+    async def connection_of(self, charge_point_id: str) -> LiveConnection | None:
+        """Which gateway holds this charge point now; None where it is offline.
+
+        Raises:
+            redis.RedisError: Redis is down.
+        """
+        gateway, epoch, since = await self.redis.hmget(
+            self.channels.connection(charge_point_id), ["gateway", "epoch", "since"]
+        )
+        if gateway is None or epoch is None:
+            return None
+        return LiveConnection(_text(gateway), int(epoch), float(since or 0))
+
+    async def close(self) -> None:
+        """Closes every pooled connection."""
+        await self.redis.aclose()
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def make_bus(settings: Settings) -> Bus:
+    """A bus that connects at its first use. Commands are never retried blindly: a publish may have arrived."""
+    redis = Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_connect_timeout=CONNECT_TIMEOUT_S,
+        socket_timeout=REPLY_TIMEOUT_S,
+        retry=Retry(NoBackoff(), 0),
+        health_check_interval=0,
+    )
+    return Bus(redis, Channels(settings.redis_prefix))

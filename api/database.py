@@ -1,0 +1,71 @@
+"""How the api reaches PostgreSQL: an asyncpg pool for the listener, a SQLAlchemy engine for HTTP. No queries live here.
+
+Commits happen once, at the edge: `Database.transaction()` is the edge of a request, the listener is its own.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import orjson
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from api.settings import Settings
+
+CONNECT_TIMEOUT_S = 5.0
+COMMAND_TIMEOUT_S = 10.0
+"""Below the gateway's deadline of 15 s, so that a stuck statement ends before its caller gives up."""
+
+
+async def make_pool(settings: Settings) -> asyncpg.Pool:
+    """A pool that opens connections when they are needed, so that a database that is down does not stop the start."""
+    return await asyncpg.create_pool(
+        settings.asyncpg_dsn,
+        min_size=0,
+        max_size=settings.database_pool_size,
+        timeout=CONNECT_TIMEOUT_S,
+        command_timeout=COMMAND_TIMEOUT_S,
+        init=_read_json,
+    )
+
+
+async def _read_json(connection: asyncpg.Connection) -> None:
+    """jsonb as Python values both ways; numbers that must be exact are stored as integers or strings."""
+    for kind in ("json", "jsonb"):
+        await connection.set_type_codec(
+            kind,
+            encoder=lambda value: orjson.dumps(value).decode(),
+            decoder=orjson.loads,
+            schema="pg_catalog",
+        )
+
+
+def make_engine(settings: Settings) -> AsyncEngine:
+    """The engine behind HTTP requests; it connects at the first query."""
+    url = make_url(settings.asyncpg_dsn).set(drivername="postgresql+asyncpg")
+    return create_async_engine(
+        url,
+        pool_size=settings.database_pool_size,
+        pool_pre_ping=True,
+        json_serializer=lambda value: orjson.dumps(value).decode(),
+        json_deserializer=orjson.loads,
+        connect_args={"timeout": CONNECT_TIMEOUT_S, "command_timeout": COMMAND_TIMEOUT_S},
+    )
+
+
+class Database:
+    """The engine of one HTTP process, held by the application's state."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One request, one transaction: committed when the block ends well, rolled back when it raises."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Closes every pooled connection."""
+        await self.engine.dispose()

@@ -1,0 +1,351 @@
+"""Every table of Voltuj, and nothing else: no queries, no rules. Alembic compares the database against this file.
+
+Energy is in Wh, power in W, money in minor units of its currency, unit prices in 10^-4 currency units; times are
+timestamptz. `api/migrations` makes the partitions and gives the restricted role its rights.
+"""
+
+from typing import Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Sequence,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+
+metadata: Final = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+PARTITIONED: Final = ("meter_values", "message_log")
+"""Tables whose monthly partitions `ensure_partitions()` makes; Alembic does not look at the partitions."""
+
+NOW = text("now()")
+TIMESTAMP = DateTime(timezone=True)
+
+
+def _uuid_key() -> Column[object]:
+    return Column("id", UUID(as_uuid=True), primary_key=True, server_default=text("gen_random_uuid()"))
+
+
+def _created_at() -> Column[object]:
+    return Column("created_at", TIMESTAMP, nullable=False, server_default=NOW)
+
+
+connection_epochs = Sequence("connection_epochs", metadata=metadata)
+"""Every accepted connection draws one: the newest authenticated connection of a charge point wins (DESIGN, Epochs)."""
+
+installation = Table(
+    "installation",
+    metadata,
+    Column("id", SmallInteger, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("transaction_id_key", LargeBinary, nullable=False),
+    _created_at(),
+    comment="One row. transaction_id_key keys the permutation of OCPP transaction ids and is never rotated.",
+)
+
+# --- identity -------------------------------------------------------------------------------------------------------
+
+users = Table(
+    "users",
+    metadata,
+    _uuid_key(),
+    Column("email", Text, CheckConstraint("email = lower(email)", name="email_lower"), nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("display_name", Text, nullable=False, server_default=""),
+    Column("role", Text, CheckConstraint("role in ('user', 'operator')", name="role"), nullable=False,
+           server_default="user"),
+    Column("language", String(5), nullable=False, server_default="en"),
+    Column("disabled_at", TIMESTAMP),
+    _created_at(),
+)  # fmt: skip
+
+sessions = Table(
+    "sessions",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("user_agent", Text, nullable=False, server_default=""),
+    Column("revoked_at", TIMESTAMP),
+    Column("last_used_at", TIMESTAMP, nullable=False, server_default=NOW),
+    _created_at(),
+    comment="One log-in: the family of its refresh tokens. Revoking it ends its access tokens too.",
+)
+
+refresh_tokens = Table(
+    "refresh_tokens",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("session_id", ForeignKey("sessions.id"), nullable=False, index=True),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("used_at", TIMESTAMP),
+    _created_at(),
+    comment="SHA-256 of each refresh token ever given out; one that is used twice revokes its session.",
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("key", String(255), primary_key=True),
+    Column("request_digest", LargeBinary, nullable=False),
+    Column("response_status", SmallInteger),
+    Column("response_body", JSONB),
+    _created_at(),
+)
+
+id_tags = Table(
+    "id_tags",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("tag", String(20), CheckConstraint("tag = upper(tag)", name="tag_upper"), nullable=False, unique=True),
+    Column("parent_tag", String(20)),
+    Column("kind", Text, CheckConstraint("kind in ('card', 'app')", name="kind"), nullable=False),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("blocked", Boolean, nullable=False, server_default=text("false")),
+    Column("expires_at", TIMESTAMP),
+    _created_at(),
+    comment="OCPP idTags are case-insensitive: stored in upper case.",
+)
+
+# --- charge points --------------------------------------------------------------------------------------------------
+
+REGISTRATIONS = "('Accepted', 'Pending', 'Rejected')"
+
+charge_points = Table(
+    "charge_points",
+    metadata,
+    _uuid_key(),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("identity", String(48), nullable=False),
+    Column("name", Text, nullable=False, server_default=""),
+    Column("key_digest", LargeBinary, nullable=False),
+    Column("key_changed_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("quirks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("time_zone", Text, nullable=False, server_default="Europe/Prague"),
+    Column("rated_power_w", Integer),
+    Column("heartbeat_interval_s", Integer, CheckConstraint("heartbeat_interval_s > 0", name="heartbeat"),
+           nullable=False, server_default=text("300")),
+    # what the next BootNotification is answered, and what the last one was; null before the first
+    Column("admission", Text, CheckConstraint(f"admission in {REGISTRATIONS}", name="admission"), nullable=False,
+           server_default="Accepted"),
+    Column("registration", Text, CheckConstraint(f"registration in {REGISTRATIONS}", name="registration")),
+    Column("boot_epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("boot_sequence", BigInteger, nullable=False, server_default=text("0")),
+    Column("boot_count", Integer, nullable=False, server_default=text("0")),
+    Column("booted_at", TIMESTAMP),
+    Column("boot", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("connection_epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("connected_at", TIMESTAMP),
+    Column("disconnected_at", TIMESTAMP),
+    Column("deleted_at", TIMESTAMP),
+    _created_at(),
+    Index("uq_charge_points_identity", "identity", unique=True, postgresql_where=text("deleted_at is null")),
+    comment="boot is the payload of the newest BootNotification. A deleted wallbox keeps its row for its transactions.",
+)  # fmt: skip
+
+connectors = Table(
+    "connectors",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("connector_id", Integer, primary_key=True, autoincrement=False),
+    Column("status", Text, nullable=False),
+    Column("error_code", Text, nullable=False),
+    Column("info", Text),
+    Column("vendor_id", Text),
+    Column("vendor_error_code", Text),
+    Column("status_at", TIMESTAMP, nullable=False),
+    Column("received_at", TIMESTAMP, nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    comment="The newest StatusNotification of each connector; 0 is the charge point as a whole.",
+)
+
+tariffs = Table(
+    "tariffs",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("elements", JSONB, nullable=False),
+    _created_at(),
+    Index("ix_tariffs_charge_point_id_created_at", "charge_point_id", "created_at"),
+    comment="OCPI 2.2.1 tariff elements, one row a version, never changed; the newest is in force.",
+)
+
+grants = Table(
+    "grants",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False, index=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("valid_from", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("valid_until", TIMESTAMP),
+    Column("revoked_at", TIMESTAMP),
+    _created_at(),
+    comment="Who else than its owner may charge at a charge point.",
+)
+
+commands = Table(
+    "commands",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("status", Text, CheckConstraint(
+        "status in ('queued', 'sent', 'accepted', 'rejected', 'call_error', 'offline', 'timeout', 'unknown')",
+        name="status"), nullable=False, server_default="queued"),
+    Column("epoch", BigInteger, nullable=False),
+    Column("published_at", TIMESTAMP),
+    Column("deadline_at", TIMESTAMP, nullable=False),
+    Column("sent_at", TIMESTAMP),
+    Column("finished_at", TIMESTAMP),
+    Column("response", JSONB),
+    Column("error_code", Text),
+    Column("error_description", Text),
+    Column("note", Text),
+    Column("transaction_id", ForeignKey("transactions.id")),
+    _created_at(),
+    Index("ix_commands_charge_point_id_created_at", "charge_point_id", "created_at"),
+    Index("ix_commands_open", "deadline_at", postgresql_where=text("status in ('queued', 'sent')")),
+    comment="A CALL to a charge point: a row before it is published, one terminal status each.",
+)  # fmt: skip
+
+message_log = Table(
+    "message_log",
+    metadata,
+    Column("charge_point_id", UUID(as_uuid=True), primary_key=True),
+    Column("at", TIMESTAMP, primary_key=True),
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("direction", Text, CheckConstraint("direction in ('in', 'out')", name="direction"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("message_type", SmallInteger),
+    Column("message_id", Text),
+    Column("action", Text),
+    Column("frame", LargeBinary, nullable=False),
+    postgresql_partition_by="RANGE (at)",
+    comment="Every frame in and out, redacted, byte for byte. message_type is 2, 3 or 4; null where unreadable.",
+)
+
+unprocessed = Table(
+    "unprocessed",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False, index=True),
+    Column("epoch", BigInteger, nullable=False),
+    Column("message_id", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("received_at", TIMESTAMP, nullable=False),
+    Column("error_code", Text, comment="the CALLERROR that it was answered with; null where answered validly"),
+    Column("reason", Text, nullable=False),
+    Column("transaction_id", ForeignKey("transactions.id")),
+    Column("resolved_at", TIMESTAMP),
+    _created_at(),
+    UniqueConstraint("charge_point_id", "action", "digest"),
+    comment="Messages that could not be processed or had to be refused, raw, for a person. Replays find their row.",
+)
+
+# --- transactions ---------------------------------------------------------------------------------------------------
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("public_id", UUID(as_uuid=True), nullable=False, unique=True, server_default=text("gen_random_uuid()")),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("connector_id", Integer, nullable=False),
+    Column("ocpp_transaction_id", Integer, CheckConstraint("ocpp_transaction_id > 0", name="ocpp_transaction_id"),
+           nullable=False),
+    Column("id_tag", Text, nullable=False),
+    Column("id_tag_status", Text, nullable=False),
+    Column("driver_id", ForeignKey("users.id")),
+    Column("started_at", TIMESTAMP, nullable=False),
+    Column("start_received_at", TIMESTAMP, nullable=False),
+    Column("start_boot_count", Integer, nullable=False),
+    Column("meter_start_wh", BigInteger, nullable=False),
+    Column("occurrence", Integer, nullable=False, server_default=text("0")),
+    Column("reservation_id", BigInteger),
+    Column("status", Text, CheckConstraint("status in ('active', 'stopped', 'abandoned')", name="status"),
+           nullable=False, server_default="active"),
+    Column("stopped_at", TIMESTAMP),
+    Column("stop_received_at", TIMESTAMP),
+    Column("stop_reason", Text),
+    Column("meter_stop_wh", BigInteger),
+    Column("energy_wh", BigInteger),
+    Column("held_reasons", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("tariff_id", ForeignKey("tariffs.id")),
+    Column("tariff", JSONB),
+    Column("currency", String(3)),
+    Column("total_minor", BigInteger),
+    Column("charge_detail_record", JSONB),
+    _created_at(),
+    UniqueConstraint("charge_point_id", "ocpp_transaction_id"),
+    UniqueConstraint("charge_point_id", "connector_id", "id_tag", "started_at", "meter_start_wh", "occurrence",
+                     name="uq_transactions_start"),
+    Index("ix_transactions_charge_point_id_started_at", "charge_point_id", "started_at"),
+    Index("ix_transactions_driver_id_started_at", "driver_id", "started_at"),
+    Index("ix_transactions_active", "charge_point_id", "connector_id", postgresql_where=text("status = 'active'")),
+    comment="tariff is frozen at the start. A session with held_reasons is never billed without a person.",
+)  # fmt: skip
+
+transaction_stops = Table(
+    "transaction_stops",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("ocpp_transaction_id", BigInteger, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    Column("transaction_id", ForeignKey("transactions.id"), index=True),
+    Column("applied", Boolean, nullable=False),
+    Column("id_tag", Text),
+    Column("meter_stop_wh", BigInteger, nullable=False),
+    Column("stopped_at", TIMESTAMP, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("received_at", TIMESTAMP, nullable=False),
+    UniqueConstraint("charge_point_id", "ocpp_transaction_id", "digest"),
+    comment="Every StopTransaction once by content: the one that was applied, those that differ, and orphans.",
+)
+
+meter_values = Table(
+    "meter_values",
+    metadata,
+    Column("charge_point_id", UUID(as_uuid=True), primary_key=True),
+    Column("sampled_at", TIMESTAMP, primary_key=True),
+    Column("connector_id", Integer, primary_key=True, autoincrement=False),
+    Column("digest", BigInteger, primary_key=True, autoincrement=False),
+    Column("transaction_id", BigInteger),
+    Column("ocpp_transaction_id", BigInteger),
+    Column("received_at", TIMESTAMP, nullable=False),
+    Column("energy_wh", BigInteger),
+    Column("power_w", BigInteger),
+    Column("samples", JSONB, nullable=False),
+    Index("ix_meter_values_transaction_id_sampled_at", "transaction_id", "sampled_at"),
+    postgresql_partition_by="RANGE (sampled_at)",
+    comment="One row a meterValue; energy_wh is Energy.Active.Import.Register at the outlet. digest ends duplicates.",
+)

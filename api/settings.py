@@ -1,0 +1,65 @@
+"""The api's settings: the only module of `api` that reads the environment. `.env-example` explains each one."""
+
+from functools import cached_property
+from typing import Literal
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Read from environment variables of the same name; a `.env` file is read by docker compose, not here."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    database_url: SecretStr
+    """postgresql://USER:PASSWORD@HOST:PORT/NAME of the restricted role that the services use."""
+    migrations_database_url: SecretStr | None = None
+    """The same database as its owner; Alembic only. Falls back to `database_url`."""
+    redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
+    redis_prefix: str = Field(default="voltuj:", pattern=r"^[A-Za-z0-9:_-]{0,64}$")
+    jwt_secret: SecretStr = Field(default=SecretStr(""), description="at least 32 characters; needed by the HTTP api")
+    public_api_url: str = "http://127.0.0.1:8000"
+    public_ocpp_url: str = "wss://localhost:9000"
+    """What an owner types into a wallbox, before the identity."""
+    access_token_minutes: int = Field(default=15, ge=1, le=24 * 60)
+    refresh_token_days: int = Field(default=30, ge=1, le=366)
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(default=8000, ge=0, le=65535)
+    database_pool_size: int = Field(default=10, ge=1, le=200)
+    message_log_days: int = Field(default=30, ge=1)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @field_validator("database_url", "migrations_database_url", mode="after")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and urlsplit(value.get_secret_value()).scheme not in {
+            "postgresql",
+            "postgres",
+            "postgresql+asyncpg",
+        }:
+            raise ValueError("must start with postgresql://")
+        return value
+
+    @cached_property
+    def asyncpg_dsn(self) -> str:
+        """`database_url` as asyncpg reads it."""
+        return as_asyncpg(self.database_url.get_secret_value())
+
+    @cached_property
+    def owner_dsn(self) -> str:
+        """The owner's URL as asyncpg reads it (see `migrations_database_url`)."""
+        return as_asyncpg((self.migrations_database_url or self.database_url).get_secret_value())
+
+    @cached_property
+    def application_role(self) -> str:
+        """The restricted role's name, to which migrations give its rights."""
+        return urlsplit(self.asyncpg_dsn).username or ""
+
+
+def as_asyncpg(url: str) -> str:
+    """A PostgreSQL URL without SQLAlchemy's driver part."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme.split('+')[0]}://{rest}"
