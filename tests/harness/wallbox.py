@@ -7,7 +7,7 @@ import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
 import ocpp.exceptions
@@ -22,9 +22,15 @@ DELIVERY_DEADLINE_S = 90.0
 RECONNECT_PAUSE_S = 0.1
 
 
+def minutes_ago(minutes: int) -> str:
+    """A time in the past as OCPP writes it."""
+    at = datetime.now(UTC) - timedelta(minutes=minutes)
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 def now_text() -> str:
     """The time as OCPP writes it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return minutes_ago(0)
 
 
 class _Client(OcppChargePoint):
