@@ -180,7 +180,8 @@ async def test_two_of_everything_and_the_command_arrives_at_the_right_one(stack:
         assert (await box.next_command())[0] == "RemoteStartTransaction"
     assert all(box.commands.empty() for _, box in boxes), "no command arrived anywhere else"
 
-    ids = await asyncio.gather(*(charge(box, await owner.card(), 100) for _, box in boxes))
+    cards = [await owner.card() for _ in boxes]
+    ids = await asyncio.gather(*(charge(box, own, 100) for (_, box), own in zip(boxes, cards, strict=True)))
     assert len(set(ids)) == 4
     items = (await same_owner.get("/transactions"))["items"]
     assert sorted(item["energy_wh"] for item in items) == [100] * 4
@@ -197,7 +198,7 @@ async def test_the_newest_connection_wins_across_gateways(stack: Stack) -> None:
     gateways = [await stack.gateway() for _ in range(2)]
     owner = await Person.register(api.port)
     created = await owner.wallbox()
-    old, new = (Wallbox(f"ws://127.0.0.1:{gateway.port}", created["identity"], created["key"]) for gateway in gateways)
+    old, new = [Wallbox(f"ws://127.0.0.1:{gateway.port}", created["identity"], created["key"]) for gateway in gateways]
     await old.connect()
     await old.boot()
     await new.connect()
