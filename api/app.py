@@ -1,1 +1,162 @@
-"""Placeholder of the scaffold, replaced by the room itself."""
+"""The HTTP service: assembles the routes of every room, and runs them under uvicorn. No rules live here.
+
+`python -m api.app` reads the settings from the environment; `create_app(settings)` is the application alone.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import Final
+
+import structlog
+import uvicorn
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from prometheus_client import CollectorRegistry
+
+from api.bus import make_bus
+from api.charge_points import command_routes, message_routes
+from api.charge_points import routes as charge_point_routes
+from api.charge_points.dispatch import Dispatcher
+from api.database import Database, make_engine
+from api.docs import DESCRIPTION, TAGS, install_docs
+from api.envelope import Envelope, make_duration_metric
+from api.health import newest_revision
+from api.health import router as health_router
+from api.identity import id_tag_routes
+from api.identity import routes as identity_routes
+from api.identity.passwords import Passwords
+from api.identity.tokens import make_access_tokens
+from api.logs import configure_logs
+from api.problems import install_handlers
+from api.settings import Settings, SettingsError, read_settings
+from api.sharing import routes as sharing_routes
+from api.transactions import routes as transaction_routes
+
+log = structlog.get_logger(__name__)
+
+VERSION: Final = "0.1.0"
+GRACE_S: Final = 10
+"""How long requests may go on after the signal to stop."""
+ROUTERS: Final = (
+    identity_routes.router,
+    charge_point_routes.router,
+    message_routes.router,
+    command_routes.router,
+    transaction_routes.router,
+    sharing_routes.router,
+    id_tag_routes.router,
+    health_router,
+)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application; PostgreSQL and Redis may be down while it starts.
+
+    Raises:
+        SettingsError: JWT_SECRET is missing or weak.
+    """
+    app = FastAPI(
+        title="Voltuj",
+        version=VERSION,
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        generate_unique_id_function=_operation_id,
+    )
+    app.state.settings = settings
+    app.state.access_tokens = make_access_tokens(settings)
+    app.state.passwords = Passwords()
+    app.state.database = Database(make_engine(settings))
+    app.state.bus = make_bus(settings)
+    app.state.dispatcher = Dispatcher(app.state.database, app.state.bus)
+    app.state.metrics = CollectorRegistry()
+    app.state.newest_revision = newest_revision()
+    install_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    install_docs(app)
+    app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics))
+    return app
+
+
+def _operation_id(route: APIRoute) -> str:
+    """The function's name: unique, readable, and stable for generated clients."""
+    return route.name
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    notices = asyncio.create_task(app.state.dispatcher.listen(), name="command notices")
+    try:
+        yield
+    finally:
+        notices.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await notices
+        app.state.passwords.close()
+        await app.state.bus.close()
+        await app.state.database.close()
+
+
+class _Server(uvicorn.Server):
+    """Lets go of callers who wait for a command before it waits for their requests to end."""
+
+    def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher) -> None:
+        super().__init__(config)
+        self._dispatcher = dispatcher
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._dispatcher.stop_waiting()
+        await super().shutdown(sockets)
+
+
+def main() -> int:
+    """Runs until SIGINT or SIGTERM; 2 where a setting is wrong or the port is taken."""
+    try:
+        settings = read_settings()
+        app = create_app(settings)
+        listener = _listen(settings)
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - before the log is set up, for a person
+        return 2
+    configure_logs(settings)
+    host, port = listener.getsockname()[:2]
+    log.info("listening", host=host, port=port)
+    _Server(_uvicorn_config(app, settings), app.state.dispatcher).run(sockets=[listener])
+    log.info("stopped")
+    return 0
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.api_host else socket.AF_INET
+    try:
+        return socket.create_server((settings.api_host, settings.api_port), family=family, backlog=2048)
+    except OSError as error:
+        where = f"{settings.api_host}:{settings.api_port}"
+        raise SettingsError(
+            f"API_HOST and API_PORT: cannot listen on {where}: {error.strerror}; .env-example explains them."
+        ) from None
+
+
+def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    return uvicorn.Config(
+        app,
+        loop="uvloop" if sys.platform != "win32" else "asyncio",
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or None,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

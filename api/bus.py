@@ -3,7 +3,7 @@
 Redis may lose anything at any time; whatever must last is committed before it is published (DESIGN 2).
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -76,6 +76,30 @@ class Bus:
         if gateway is None or epoch is None:
             return None
         return LiveConnection(_text(gateway), int(epoch), float(since or 0))
+
+    async def connections_of(self, charge_point_ids: Sequence[str]) -> dict[str, LiveConnection]:
+        """The same for many at once; those that are offline are left out.
+
+        Raises:
+            redis.RedisError: Redis is down.
+        """
+        async with self.redis.pipeline(transaction=False) as pipeline:
+            for each in charge_point_ids:
+                pipeline.hmget(self.channels.connection(each), ["gateway", "epoch", "since"])
+            answers = await pipeline.execute() if charge_point_ids else []
+        return {
+            each: LiveConnection(_text(gateway), int(epoch), float(since or 0))
+            for each, (gateway, epoch, since) in zip(charge_point_ids, answers, strict=True)
+            if gateway is not None and epoch is not None
+        }
+
+    async def subscribed(self, pattern: str) -> list[str]:
+        """The channels matching `pattern` that somebody receives now.
+
+        Raises:
+            redis.RedisError: Redis is down.
+        """
+        return sorted(_text(channel) for channel in await self.redis.pubsub_channels(pattern))
 
     async def close(self) -> None:
         """Closes every pooled connection."""

@@ -9,8 +9,11 @@ from contextlib import asynccontextmanager
 import asyncpg
 import orjson
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from api.errors import DatabaseAway
 from api.settings import Settings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -54,6 +57,22 @@ def make_engine(settings: Settings) -> AsyncEngine:
     )
 
 
+AWAY_STATES = ("08", "53", "57P")
+"""SQLSTATE classes: connection exception, insufficient resources, operator intervention."""
+
+
+def is_away(error: Exception) -> bool:
+    """Whether the server is what failed, not the statement."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeout):
+        return True
+    if isinstance(error, DBAPIError):
+        if error.connection_invalidated:
+            return True
+        error = error.orig if isinstance(error.orig, Exception) else error
+    state = getattr(error, "sqlstate", None) or ""
+    return state.startswith(AWAY_STATES)
+
+
 class Database:
     """The engine of one HTTP process, held by the application's state."""
 
@@ -62,9 +81,18 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One request, one transaction: committed when the block ends well, rolled back when it raises."""
-        async with self.engine.begin() as connection:
-            yield connection
+        """One request, one transaction: committed when the block ends well, rolled back when it raises.
+
+        Raises:
+            DatabaseAway: PostgreSQL does not answer, or went away.
+        """
+        try:
+            async with self.engine.begin() as connection:
+                yield connection
+        except Exception as error:
+            if is_away(error):
+                raise DatabaseAway from error
+            raise
 
     async def close(self) -> None:
         """Closes every pooled connection."""

@@ -4,8 +4,12 @@ from functools import cached_property
 from typing import Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message is one sentence that names the variable."""
 
 
 class Settings(BaseSettings):
@@ -27,6 +31,8 @@ class Settings(BaseSettings):
     refresh_token_days: int = Field(default=30, ge=1, le=366)
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
+    trusted_proxies: str = ""
+    """Addresses, comma-separated, whose X-Forwarded-For and -Proto headers are believed; empty: nobody's."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
     message_log_days: int = Field(default=30, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -57,6 +63,21 @@ class Settings(BaseSettings):
     def application_role(self) -> str:
         """The restricted role's name, to which migrations give its rights."""
         return urlsplit(self.asyncpg_dsn).username or ""
+
+
+def read_settings() -> Settings:
+    """The settings of this process.
+
+    Raises:
+        SettingsError: one is missing or wrong.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        name = str(first["loc"][0]).upper()
+        what = "is not set" if first["type"] == "missing" else f"is wrong: {first['msg']}"
+        raise SettingsError(f"{name} {what}; .env-example explains it.") from None
 
 
 def as_asyncpg(url: str) -> str:

@@ -1,1 +1,112 @@
-"""Placeholder."""
+"""Access tokens (JWT) and refresh tokens (random). The only module that imports jose; it never touches the database.
+
+RFC 8725 (JWT best current practices): the algorithm is pinned (3.1), issuer and audience are checked (3.8, 3.9).
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID, uuid4
+
+from jose import JWTError, jwt
+
+from api.errors import Unauthenticated
+from api.settings import Settings, SettingsError
+
+ALGORITHM: Final = "HS256"
+AUDIENCE: Final = "voltuj-api"
+SHORTEST_SECRET: Final = 32
+FEWEST_CHARACTERS: Final = 8
+"""A secret of fewer different characters was typed, not drawn."""
+EXAMPLE_SECRETS: Final = frozenset(
+    {
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",  # FastAPI's tutorial
+        "your-256-bit-secret-your-256-bit-secret",
+        "a-string-secret-at-least-256-bits-long",  # jwt.io
+    }
+)
+EXAMPLE_WORDS: Final = ("change-me", "changeme", "change_me", "change-this", "changethis", "change_this", "replace")
+REQUIRED_CLAIMS: Final = ("iss", "aud", "exp", "iat", "sub", "jti")
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """Whom a token is for, and the log-in that it belongs to."""
+
+    user_id: UUID
+    session_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class AccessTokens:
+    """Issues and reads access tokens under one secret."""
+
+    secret: str
+    issuer: str
+    lifetime: timedelta
+
+    def issue(self, claims: AccessClaims, now: datetime) -> str:
+        """A signed token that counts until `now + lifetime`."""
+        issued_at = int(now.timestamp())
+        body = {
+            "iss": self.issuer,
+            "aud": AUDIENCE,
+            "sub": str(claims.user_id),
+            "sid": str(claims.session_id),
+            "jti": str(uuid4()),
+            "iat": issued_at,
+            "exp": issued_at + int(self.lifetime.total_seconds()),
+        }
+        return str(jwt.encode(body, self.secret, algorithm=ALGORITHM))
+
+    def read(self, token: str) -> AccessClaims:
+        """The claims of a token that is ours and has not expired.
+
+        Raises:
+            Unauthenticated: anything is wrong with it.
+        """
+        options = {f"require_{claim}": True for claim in REQUIRED_CLAIMS}
+        try:
+            body = jwt.decode(
+                token, self.secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=self.issuer, options=options
+            )
+            return AccessClaims(UUID(body["sub"]), UUID(body["sid"]))
+        except (JWTError, KeyError, ValueError, TypeError, AttributeError):
+            raise Unauthenticated from None
+
+
+def make_access_tokens(settings: Settings) -> AccessTokens:
+    """The tokens of this installation.
+
+    Raises:
+        SettingsError: JWT_SECRET is missing, short, or a well-known example.
+    """
+    secret = settings.jwt_secret.get_secret_value()
+    check_secret(secret)
+    return AccessTokens(secret, settings.public_api_url, timedelta(minutes=settings.access_token_minutes))
+
+
+def check_secret(secret: str) -> None:
+    """Refuses a secret that others may know or guess.
+
+    Raises:
+        SettingsError: with the sentence to show.
+    """
+    advice = "Make one with: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'"
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"JWT_SECRET must be at least {SHORTEST_SECRET} characters long. {advice}")
+    example = secret in EXAMPLE_SECRETS or any(word in secret.lower() for word in EXAMPLE_WORDS)
+    if example or len(set(secret)) < FEWEST_CHARACTERS:
+        raise SettingsError(f"JWT_SECRET is an example value or easy to guess. {advice}")
+
+
+def new_refresh_token() -> str:
+    """256 random bits as URL-safe text."""
+    return secrets.token_urlsafe(32)
+
+
+def digest(token: str) -> bytes:
+    """What is stored of a refresh token; 256 random bits need no slow hash."""
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()

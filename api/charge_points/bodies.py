@@ -1,0 +1,220 @@
+"""Bodies of the charge point routes, with their examples. No rules beyond the shape of a field."""
+
+import zoneinfo
+from datetime import datetime
+from functools import lru_cache
+from typing import Annotated, Any
+from urllib.parse import quote
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import Row
+
+from api.accounting.money import MINOR_DIGITS, format_price_e4, parse_price_e4
+from api.accounting.tariff import energy_price_e4, tariff_from_json
+from api.paging import Page
+from api.request import Body
+
+CHARGE_POINT_EXAMPLE: dict[str, Any] = {
+    "id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
+    "identity": "VLT-7K3M9QXA",
+    "name": "Garage",
+    "role": "owner",
+    "url": "wss://localhost:9000/VLT-7K3M9QXA",
+    "time_zone": "Europe/Prague",
+    "rated_power_w": 11000,
+    "price_per_kwh": "5.50",
+    "currency": "CZK",
+    "online": True,
+    "registration": "Accepted",
+    "vendor": "Acme",
+    "model": "Wall 11",
+    "firmware_version": "1.4.2",
+    "booted_at": "2026-05-04T08:31:00Z",
+    "connected_at": "2026-05-04T08:31:00Z",
+    "disconnected_at": None,
+    "created_at": "2026-05-04T08:30:00Z",
+}
+CREDENTIALS_EXAMPLE: dict[str, Any] = {
+    "identity": "VLT-7K3M9QXA",
+    "url": "wss://localhost:9000/VLT-7K3M9QXA",
+    "key": "h7Gd0qLw2ZrT9kVb4NxC",
+    "note": "Write the key down now: it is shown once.",
+}
+CONNECTOR_EXAMPLE: dict[str, Any] = {
+    "connector_id": 1,
+    "status": "Charging",
+    "error_code": "NoError",
+    "info": None,
+    "vendor_id": None,
+    "vendor_error_code": None,
+    "status_at": "2026-05-04T09:00:00Z",
+    "power_w": 10870,
+    "energy_wh": 1482300,
+    "transaction_id": "b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21",
+}
+
+
+@lru_cache(maxsize=1)
+def _time_zones() -> frozenset[str]:
+    return frozenset(zoneinfo.available_timezones())
+
+
+def _check_time_zone(value: str) -> str:
+    if value not in _time_zones():
+        raise ValueError("not an IANA time zone such as Europe/Prague")
+    return value
+
+
+def _check_price(value: str) -> str:
+    parse_price_e4(value)
+    return value
+
+
+def _check_currency(value: str) -> str:
+    if value not in MINOR_DIGITS:
+        raise ValueError(f"not one of {', '.join(sorted(MINOR_DIGITS))}")
+    return value
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+# OCPP-J 3.1.1: the identity is the last part of the URL; the characters are those of identifierString, with @ added
+IdentityText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*+=:|@._-]{1,48}$")]
+TimeZone = Annotated[str, AfterValidator(_check_time_zone)]
+RatedPower = Annotated[int, Field(ge=1, le=1_000_000)]
+Price = Annotated[str, StringConstraints(pattern=r"^\d{1,7}(\.\d{1,4})?$"), AfterValidator(_check_price)]
+Currency = Annotated[str, AfterValidator(_check_currency)]
+
+TIME_ZONE = "IANA zone in which tariffs and statements count days"
+RATED_POWER = "most that the wallbox can deliver, in W; a session above it is held for a person"
+PRICE = 'decimal text with at most four decimals, for example "5.50"; "0" is free'
+CURRENCY = "ISO 4217 code"
+
+
+class NewChargePoint(Body):
+    """A wallbox to bring in."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"name": "Garage", "rated_power_w": 11000, "price_per_kwh": "5.50"}}
+    )
+
+    name: Name = Field(description="a name for people")
+    identity: IdentityText | None = Field(
+        default=None, description="only where the wallbox cannot be given another; made by us where it is left out"
+    )
+    time_zone: TimeZone = Field(default="Europe/Prague", description=TIME_ZONE)
+    rated_power_w: RatedPower | None = Field(default=None, description=RATED_POWER)
+    price_per_kwh: Price | None = Field(default=None, description=f"{PRICE}; left out: sessions carry no price")
+    currency: Currency = Field(default="CZK", description=CURRENCY)
+
+
+class ChargePointChange(Body):
+    """What of the charge point is to change; the rest stays."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"price_per_kwh": "6.20"}})
+
+    name: Name = Field(default_factory=str, description="a name for people")
+    time_zone: TimeZone = Field(default_factory=str, description=TIME_ZONE)
+    rated_power_w: RatedPower | None = Field(default=None, description=f"{RATED_POWER}; null: not known")
+    price_per_kwh: Price = Field(default_factory=str, description=f"{PRICE}; sessions that run keep theirs")
+    currency: Currency = Field(default_factory=str, description=CURRENCY)
+
+
+class ChargePoint(BaseModel):
+    """A charge point as the caller sees it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": CHARGE_POINT_EXAMPLE})
+
+    id: UUID
+    identity: str
+    name: str
+    role: str = Field(description="as what the caller sees it: `owner`, `guest` or `operator`")
+    url: str = Field(description="exactly what is typed into the wallbox")
+    time_zone: str
+    rated_power_w: int | None
+    price_per_kwh: str | None = Field(description="decimal text; null where no price is set")
+    currency: str | None
+    online: bool | None = Field(description="whether it is connected now; null where that is not known")
+    registration: str | None = Field(description="answer to its last BootNotification; null before the first")
+    vendor: str | None
+    model: str | None
+    firmware_version: str | None
+    booted_at: datetime | None
+    connected_at: datetime | None = Field(description="when it last connected")
+    disconnected_at: datetime | None = Field(description="when its connection last ended")
+    created_at: datetime
+
+
+class ChargePointPage(Page[ChargePoint]):
+    """Charge points, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [CHARGE_POINT_EXAMPLE], "next_cursor": None}})
+
+
+class CreatedChargePoint(ChargePoint):
+    """A new charge point with its key."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": CHARGE_POINT_EXAMPLE | {"key": CREDENTIALS_EXAMPLE["key"], "note": CREDENTIALS_EXAMPLE["note"]}
+        }
+    )
+
+    key: str | None = Field(description="password of the wallbox (Basic authentication); shown once")
+    note: str
+
+
+class Credentials(BaseModel):
+    """What is typed into the wallbox."""
+
+    model_config = ConfigDict(json_schema_extra={"example": CREDENTIALS_EXAMPLE})
+
+    identity: str
+    url: str
+    key: str | None = Field(description="password of the wallbox (Basic authentication); shown once")
+    note: str
+
+
+class Connector(BaseModel):
+    """A connector: its last committed status, and what it delivers now. 0 is the charge point as a whole."""
+
+    model_config = ConfigDict(json_schema_extra={"example": CONNECTOR_EXAMPLE})
+
+    connector_id: int
+    status: str | None = Field(description="OCPP ChargePointStatus, for example Available or Charging")
+    error_code: str | None
+    info: str | None
+    vendor_id: str | None
+    vendor_error_code: str | None
+    status_at: datetime | None
+    power_w: int | None = Field(description="live; null where it is not known")
+    energy_wh: int | None = Field(description="live register of the meter; null where it is not known")
+    transaction_id: UUID | None = Field(description="the running transaction, where the caller may see it")
+
+
+class ConnectorList(BaseModel):
+    """Every connector of a charge point."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [CONNECTOR_EXAMPLE]}})
+
+    items: list[Connector]
+
+
+def charge_point_url(public_ocpp_url: str, identity: str) -> str:
+    """OCPP-J 3.1.1: the identity is appended to the endpoint's URL, percent-encoded."""
+    return f"{public_ocpp_url.rstrip('/')}/{quote(identity, safe='')}"
+
+
+def describe(row: Row[Any], online: bool | None, public_ocpp_url: str) -> ChargePoint:
+    """A row of the overview as its body."""
+    priced = row.elements is not None
+    price_e4 = energy_price_e4(tariff_from_json(row.currency, row.elements)) if priced else None
+    return ChargePoint(
+        **{name: row._mapping[name] for name in ChargePoint.model_fields if name in row._mapping},
+        url=charge_point_url(public_ocpp_url, row.identity),
+        price_per_kwh=format_price_e4(price_e4) if price_e4 is not None else None,
+        online=online,
+        vendor=row.boot.get("chargePointVendor"),
+        model=row.boot.get("chargePointModel"),
+        firmware_version=row.boot.get("firmwareVersion"),
+    )

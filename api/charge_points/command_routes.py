@@ -1,0 +1,196 @@
+"""HTTP of commands: CALLs to a charge point, whose result says what became of them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Request
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.charge_points import commands
+from api.charge_points.dispatch import Dispatcher
+from api.errors import (
+    BadRequest,
+    ChargingRefused,
+    Conflict,
+    InProgress,
+    Invalid,
+    KeyReused,
+    NotAllowed,
+    NotFound,
+    RedisAway,
+)
+from api.idempotency import Idempotency
+from api.identity import id_tags
+from api.identity.caller import CurrentCaller
+from api.identity.id_tag_routes import TagText
+from api.paging import Page, Paging
+from api.problems import problem_docs
+from api.request import Body, CurrentDatabase, Now, Transaction
+from api.sharing.access import find_controlled, find_visible
+
+router = APIRouter(prefix="/api/v1", tags=["commands"])
+
+COMMAND_EXAMPLE: dict[str, Any] = {
+    "id": "f6b1f9d3-0b5e-4d43-9b6c-2a8f9d0c7e54",
+    "charge_point_id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
+    "action": "RemoteStartTransaction",
+    "payload": {"connectorId": 1, "idTag": "7K3M9QXA2B4C5D6E"},
+    "status": "accepted",
+    "response": {"status": "Accepted"},
+    "error_code": None,
+    "error_description": None,
+    "note": None,
+    "transaction_id": None,
+    "created_at": "2026-05-04T09:00:00Z",
+    "sent_at": "2026-05-04T09:00:00.050000Z",
+    "finished_at": "2026-05-04T09:00:00.400000Z",
+}
+STATUSES = (
+    "`queued` and `sent` are open; it ends as `accepted` or `rejected` by the charge point, `call_error`, `offline` "
+    "(it never left), `timeout` (no answer), or `unknown` (it may have reached the charge point)"
+)
+
+WaitSeconds = Annotated[int, Field(ge=0, le=60, description="how long to wait for the outcome; 0: do not wait")]
+ConnectorId = Annotated[int, Field(ge=1, le=2**31 - 1, description="left out: the charge point chooses")]
+
+
+class NewCommand(Body):
+    """A CALL to send."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"action": "RemoteStopTransaction", "payload": {"transactionId": 731204477}, "wait_s": 30}
+        }
+    )
+
+    action: str = Field(max_length=50, description=f"one of {', '.join(commands.WHO_MAY_SEND)}")
+    payload: dict[str, Any] = Field(description="as OCPP 1.6 defines it")
+    wait_s: WaitSeconds = 30
+
+
+class StartRequest(Body):
+    """Where and by which id tag to start; everything may be left out."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"connector_id": 1}})
+
+    connector_id: ConnectorId | None = None
+    id_tag: TagText | None = Field(default=None, description="one of the caller's; the app's where it is left out")
+    wait_s: WaitSeconds = 30
+
+
+class Command(BaseModel):
+    """A command and what became of it."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": COMMAND_EXAMPLE})
+
+    id: UUID
+    charge_point_id: UUID
+    action: str
+    payload: dict[str, Any]
+    status: str = Field(description=STATUSES)
+    response: dict[str, Any] | None = Field(description="the CALLRESULT of the charge point")
+    error_code: str | None = Field(description="of its CALLERROR")
+    error_description: str | None
+    note: str | None = Field(description="a sentence for people")
+    transaction_id: UUID | None = Field(description="the transaction that it started or was to stop")
+    created_at: datetime
+    sent_at: datetime | None
+    finished_at: datetime | None
+
+
+class CommandPage(Page[Command]):
+    """Commands, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [COMMAND_EXAMPLE], "next_cursor": None}})
+
+
+def _dispatcher(request: Request) -> Dispatcher:
+    dispatcher: Dispatcher = request.app.state.dispatcher
+    return dispatcher
+
+
+CurrentDispatcher = Annotated[Dispatcher, Depends(_dispatcher)]
+
+
+@router.post(
+    "/charge-points/{charge_point_id}/commands",
+    status_code=201,
+    summary="Send a command",
+    responses=problem_docs(
+        BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway
+    ),
+)
+async def send_command(
+    *,
+    charge_point_id: UUID,
+    body: NewCommand,
+    caller: CurrentCaller,
+    database: CurrentDatabase,
+    dispatcher: CurrentDispatcher,
+    idempotency: Idempotency,
+    now: Now,
+) -> Command:
+    """For owners. The command is made in any case; its `status` says what became of it, also that it is offline."""
+    commands.check_call(body.action, body.payload)
+    live = await dispatcher.locate(charge_point_id)
+    async with database.transaction() as transaction:
+        charge_point = await find_visible(transaction, caller, charge_point_id, now)
+        commands.check_may_send(charge_point, body.action)
+        known = await commands.find_transaction(transaction, charge_point_id, body.payload)
+        order = commands.Order(caller, charge_point, body.action, body.payload, transaction_id=known)
+        command_id = await commands.issue(transaction, order, live, idempotency, now)
+    return Command.model_validate(await dispatcher.deliver(command_id, live, body.wait_s))
+
+
+@router.post(
+    "/charge-points/{charge_point_id}/start",
+    status_code=201,
+    summary="Start a session",
+    responses=problem_docs(BadRequest, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway),
+)
+async def start_session(
+    *,
+    charge_point_id: UUID,
+    caller: CurrentCaller,
+    database: CurrentDatabase,
+    dispatcher: CurrentDispatcher,
+    idempotency: Idempotency,
+    now: Now,
+    body: StartRequest | None = None,
+) -> Command:
+    """For owners and guests: asks the charge point to start, by the caller's own id tag.
+
+    `accepted` means that the charge point will try (errata 3.32): the transaction appears when charging begins.
+    """
+    body = body or StartRequest()
+    live = await dispatcher.locate(charge_point_id)
+    async with database.transaction() as transaction:
+        charge_point = await find_visible(transaction, caller, charge_point_id, now)
+        tag = await id_tags.find_own(transaction, caller.user_id, body.id_tag)
+        if tag is None:
+            raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
+        payload: dict[str, Any] = {"connectorId": body.connector_id} if body.connector_id else {}
+        order = commands.Order(caller, charge_point, commands.REMOTE_START, payload | {"idTag": tag})
+        command_id = await commands.issue(transaction, order, live, idempotency, now)
+    return Command.model_validate(await dispatcher.deliver(command_id, live, body.wait_s))
+
+
+@router.get(
+    "/charge-points/{charge_point_id}/commands",
+    summary="List commands",
+    responses=problem_docs(NotAllowed, NotFound),
+)
+async def list_commands(
+    *, charge_point_id: UUID, caller: CurrentCaller, transaction: Transaction, paging: Paging, now: Now
+) -> CommandPage:
+    """What was sent to this charge point and what became of it, newest first. For its owner."""
+    await find_controlled(transaction, caller, charge_point_id, now)
+    rows, cursor = await commands.list_sent(transaction, charge_point_id, paging)
+    return CommandPage(items=[Command.model_validate(row) for row in rows], next_cursor=cursor)
+
+
+@router.get("/commands/{command_id}", summary="Read a command", responses=problem_docs(NotFound))
+async def read_command(command_id: UUID, caller: CurrentCaller, transaction: Transaction) -> Command:
+    """One command; for who sent it and for the owner of the charge point."""
+    return Command.model_validate(await commands.find(transaction, caller, command_id))

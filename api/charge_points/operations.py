@@ -1,0 +1,188 @@
+"""Charge points as their owners keep them: rules and queries. Nothing here commits or speaks to a charge point."""
+
+import hashlib
+import secrets
+import string
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Row, Select, insert, select, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.accounting.tariff import Tariff, elements_to_json, energy_price_e4, flat_tariff, tariff_from_json
+from api.errors import Conflict, Invalid, NotFound
+from api.identity.caller import Caller
+from api.identity.id_tags import ALPHABET
+from api.paging import PageRequest, read_page
+from api.schema import charge_points, connectors, tariffs, transactions
+from api.sharing.access import GUEST, find_controlled, is_visible, role_of
+
+KEY_ALPHABET: Final = string.ascii_letters + string.digits
+KEY_LENGTH: Final = 20
+"""119 bits; whitepaper: an AuthorizationKey has 16 to 20 bytes."""
+IDENTITY_LENGTH: Final = 8
+IDENTITY_ATTEMPTS: Final = 5
+DEFAULT_CURRENCY: Final = "CZK"
+
+
+def new_key() -> str:
+    """A random key for Basic authentication."""
+    return "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
+
+
+def key_digest(key: str) -> bytes:
+    """What is stored of a key; 119 random bits need no slow hash."""
+    return hashlib.sha256(key.encode()).digest()
+
+
+def _new_identity() -> str:
+    return "VLT-" + "".join(secrets.choice(ALPHABET) for _ in range(IDENTITY_LENGTH))
+
+
+async def create(
+    connection: AsyncConnection,
+    owner_id: UUID,
+    *,
+    identity: str | None,
+    name: str,
+    time_zone: str,
+    rated_power_w: int | None,
+    now: datetime,
+) -> tuple[UUID, str]:
+    """A new charge point: its id, and its key, which is stored as a digest only.
+
+    Raises:
+        Conflict: the identity is taken.
+    """
+    key = new_key()
+    values = {
+        "owner_id": owner_id,
+        "name": name,
+        "time_zone": time_zone,
+        "rated_power_w": rated_power_w,
+        "key_digest": key_digest(key),
+        "key_changed_at": now,
+        "created_at": now,
+    }
+    for _ in range(1 if identity else IDENTITY_ATTEMPTS):
+        statement = upsert(charge_points).values(**values, identity=identity or _new_identity())
+        inserted = await connection.execute(statement.on_conflict_do_nothing().returning(charge_points.c.id))
+        if (charge_point_id := inserted.scalar_one_or_none()) is not None:
+            return charge_point_id, key
+    raise Conflict("This identity is taken by another charge point.")
+
+
+def _overview(caller: Caller, now: datetime) -> Select[Any]:
+    """What a caller sees of charge points, with the tariff in force."""
+    newest = (
+        select(tariffs.c.currency, tariffs.c.elements)
+        .where(tariffs.c.charge_point_id == charge_points.c.id)
+        .order_by(tariffs.c.created_at.desc())
+        .limit(1)
+        .lateral("tariff")
+    )
+    columns = select(charge_points, role_of(caller, now).label("role"), newest.c.currency, newest.c.elements)
+    return columns.select_from(charge_points.outerjoin(newest, true())).where(is_visible(caller, now))
+
+
+async def find(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
+    """One charge point.
+
+    Raises:
+        NotFound: the caller does not see it.
+    """
+    query = _overview(caller, now).where(charge_points.c.id == charge_point_id)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def list_visible(
+    connection: AsyncConnection, caller: Caller, now: datetime, paging: PageRequest
+) -> tuple[Sequence[Row[Any]], str | None]:
+    """The charge points that a caller sees, newest first."""
+    return await read_page(connection, _overview(caller, now), [charge_points.c.created_at, charge_points.c.id], paging)
+
+
+async def edit(
+    connection: AsyncConnection,
+    caller: Caller,
+    charge_point_id: UUID,
+    changes: dict[str, Any],
+    *,
+    price_e4: int | None,
+    currency: str | None,
+    now: datetime,
+) -> None:
+    """Changes columns; a price or currency makes a new version of the tariff.
+
+    Raises:
+        NotFound, NotAllowed: the caller does not control it.
+        Invalid: a currency without any price.
+    """
+    await find_controlled(connection, caller, charge_point_id, now)
+    this = charge_points.c.id == charge_point_id
+    await connection.execute(select(charge_points.c.id).where(this).with_for_update())
+    if changes:
+        await connection.execute(update(charge_points).where(this).values(**changes))
+    if price_e4 is None and currency is None:
+        return
+    current = await find(connection, caller, charge_point_id, now)
+    if price_e4 is None and current.elements is None:
+        raise Invalid.field("body.currency", "this charge point has no price yet: give price_per_kwh too")
+    price = price_e4 if price_e4 is not None else energy_price_e4(tariff_from_json(current.currency, current.elements))
+    tariff = flat_tariff(price, currency or current.currency or DEFAULT_CURRENCY)
+    await add_tariff(connection, charge_point_id, tariff, now)
+
+
+async def add_tariff(connection: AsyncConnection, charge_point_id: UUID, tariff: Tariff, now: datetime) -> None:
+    """A version of the tariff, in force from now on; running sessions keep theirs."""
+    values = {"charge_point_id": charge_point_id, "currency": tariff.currency, "elements": elements_to_json(tariff)}
+    await connection.execute(insert(tariffs).values(**values, created_at=now))
+
+
+async def replace_key(connection: AsyncConnection, charge_point_id: UUID, now: datetime) -> str:
+    """A new key; the old one counts no more."""
+    key = new_key()
+    values = {"key_digest": key_digest(key), "key_changed_at": now}
+    await connection.execute(update(charge_points).where(charge_points.c.id == charge_point_id).values(**values))
+    return key
+
+
+async def delete(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> None:
+    """Takes a charge point out of service for good; its transactions stay.
+
+    Raises:
+        NotFound, NotAllowed: the caller does not control it.
+        Conflict: a session runs.
+    """
+    await find_controlled(connection, caller, charge_point_id, now)
+    this = charge_points.c.id == charge_point_id
+    await connection.execute(select(charge_points.c.id).where(this).with_for_update())
+    running = select(transactions.c.id).where(
+        transactions.c.charge_point_id == charge_point_id, transactions.c.status == "active"
+    )
+    if (await connection.execute(running.limit(1))).first() is not None:
+        raise Conflict("A session is running at this charge point. Stop it first.")
+    await connection.execute(update(charge_points).where(this).values(deleted_at=now))
+
+
+async def list_connectors(connection: AsyncConnection, charge_point_id: UUID) -> Sequence[Row[Any]]:
+    """The newest committed status of each connector."""
+    query = select(connectors).where(connectors.c.charge_point_id == charge_point_id)
+    return (await connection.execute(query.order_by(connectors.c.connector_id))).all()
+
+
+async def running_transactions(connection: AsyncConnection, caller: Caller, charge_point: Row[Any]) -> dict[int, UUID]:
+    """Public ids of the running transactions by connector; a guest sees only their own."""
+    query = select(transactions.c.connector_id, transactions.c.public_id).where(
+        transactions.c.charge_point_id == charge_point.id, transactions.c.status == "active"
+    )
+    if charge_point.role == GUEST:
+        query = query.where(transactions.c.driver_id == caller.user_id)
+    rows = await connection.execute(query.order_by(transactions.c.started_at))
+    return {row.connector_id: row.public_id for row in rows}

@@ -1,0 +1,202 @@
+"""HTTP of charge points: onboarding, editing, keys and connectors."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.accounting.money import parse_price_e4
+from api.accounting.tariff import flat_tariff
+from api.charge_points import gateways, operations
+from api.charge_points.bodies import (
+    ChargePoint,
+    ChargePointChange,
+    ChargePointPage,
+    Connector,
+    ConnectorList,
+    CreatedChargePoint,
+    Credentials,
+    NewChargePoint,
+    charge_point_url,
+    describe,
+)
+from api.charge_points.live import LiveConnector
+from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
+from api.idempotency import Idempotency, IdempotentRequest, earlier_answer, remember_answer
+from api.identity.caller import Caller, CurrentCaller
+from api.paging import Paging
+from api.problems import problem_docs
+from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
+from api.sharing.access import find_controlled, find_visible
+
+router = APIRouter(prefix="/api/v1/charge-points", tags=["charge points"])
+
+SHOWN_ONCE = "Write the key down now: it is shown once."
+NOT_SHOWN_AGAIN = "The key was shown in the first answer to this request and is not kept. Make a new one if it is lost."
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Bring in a charge point",
+    responses=problem_docs(BadRequest, Conflict, InProgress, KeyReused),
+)
+async def create_charge_point(
+    *,
+    body: NewChargePoint,
+    caller: CurrentCaller,
+    transaction: Transaction,
+    settings: CurrentSettings,
+    idempotency: Idempotency,
+    now: Now,
+) -> CreatedChargePoint:
+    """Returns the identity, the exact URL and the key to type into the wallbox. The key is shown once."""
+    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
+        return CreatedChargePoint.model_validate(earlier)
+    fields = body.model_dump(exclude={"price_per_kwh", "currency"})
+    charge_point_id, key = await operations.create(transaction, caller.user_id, **fields, now=now)
+    if body.price_per_kwh is not None:
+        tariff = flat_tariff(parse_price_e4(body.price_per_kwh), body.currency)
+        await operations.add_tariff(transaction, charge_point_id, tariff, now)
+    row = await operations.find(transaction, caller, charge_point_id, now)
+    shown = describe(row, online=False, public_ocpp_url=settings.public_ocpp_url).model_dump()
+    created = CreatedChargePoint(**shown, key=key, note=SHOWN_ONCE)
+    kept = created.model_copy(update={"key": None, "note": NOT_SHOWN_AGAIN}).model_dump(mode="json")
+    await remember_answer(transaction, idempotency, caller.user_id, now, kept)
+    return created
+
+
+@router.get("", summary="List charge points", responses=problem_docs())
+async def list_charge_points(
+    *,
+    caller: CurrentCaller,
+    transaction: Transaction,
+    bus: CurrentBus,
+    settings: CurrentSettings,
+    paging: Paging,
+    now: Now,
+) -> ChargePointPage:
+    """The caller's own charge points and those shared with them, newest first."""
+    rows, cursor = await operations.list_visible(transaction, caller, now, paging)
+    online = await gateways.online(bus, [row.id for row in rows])
+    items = [describe(row, online[row.id], settings.public_ocpp_url) for row in rows]
+    return ChargePointPage(items=items, next_cursor=cursor)
+
+
+@router.get("/{charge_point_id}", summary="Read a charge point", responses=problem_docs(NotFound))
+async def read_charge_point(
+    *,
+    charge_point_id: UUID,
+    caller: CurrentCaller,
+    transaction: Transaction,
+    bus: CurrentBus,
+    settings: CurrentSettings,
+    now: Now,
+) -> ChargePoint:
+    """One charge point, with whether it is connected now."""
+    row = await operations.find(transaction, caller, charge_point_id, now)
+    online = await gateways.online(bus, [charge_point_id])
+    return describe(row, online[charge_point_id], settings.public_ocpp_url)
+
+
+@router.patch(
+    "/{charge_point_id}", summary="Change a charge point", responses=problem_docs(BadRequest, NotAllowed, NotFound)
+)
+async def edit_charge_point(
+    *,
+    charge_point_id: UUID,
+    body: ChargePointChange,
+    caller: CurrentCaller,
+    transaction: Transaction,
+    bus: CurrentBus,
+    settings: CurrentSettings,
+    now: Now,
+) -> ChargePoint:
+    """Changes what is given; a new price makes a new version of the tariff, and running sessions keep theirs."""
+    changes = body.model_dump(exclude_unset=True)
+    price, currency = changes.pop("price_per_kwh", None), changes.pop("currency", None)
+    price_e4 = parse_price_e4(price) if price is not None else None
+    await operations.edit(transaction, caller, charge_point_id, changes, price_e4=price_e4, currency=currency, now=now)
+    return await read_charge_point(
+        charge_point_id=charge_point_id, caller=caller, transaction=transaction, bus=bus, settings=settings, now=now
+    )
+
+
+@router.delete(
+    "/{charge_point_id}",
+    status_code=204,
+    summary="Take a charge point out of service",
+    responses=problem_docs(NotAllowed, NotFound, Conflict),
+)
+async def delete_charge_point(
+    *, charge_point_id: UUID, caller: CurrentCaller, database: CurrentDatabase, bus: CurrentBus, now: Now
+) -> None:
+    """For good: its connection is closed and its key refused. Its transactions stay. Not while a session runs."""
+    async with database.transaction() as transaction:
+        await operations.delete(transaction, caller, charge_point_id, now)
+    await gateways.close_connection(bus, charge_point_id)
+
+
+@router.post(
+    "/{charge_point_id}/key",
+    status_code=201,
+    summary="Make a new key",
+    responses=problem_docs(NotAllowed, NotFound, InProgress, KeyReused),
+)
+async def replace_key(
+    *,
+    charge_point_id: UUID,
+    caller: CurrentCaller,
+    database: CurrentDatabase,
+    bus: CurrentBus,
+    settings: CurrentSettings,
+    idempotency: Idempotency,
+    now: Now,
+) -> Credentials:
+    """The old key counts no more and a connected wallbox is disconnected: type the new key into it."""
+    async with database.transaction() as transaction:
+        row = await find_controlled(transaction, caller, charge_point_id, now)
+        key = await _replace_key_once(transaction, caller, charge_point_id, idempotency, now)
+    if key is not None:
+        await gateways.close_connection(bus, charge_point_id)
+    url = charge_point_url(settings.public_ocpp_url, row.identity)
+    return Credentials(identity=row.identity, url=url, key=key, note=SHOWN_ONCE if key else NOT_SHOWN_AGAIN)
+
+
+async def _replace_key_once(
+    transaction: AsyncConnection, caller: Caller, charge_point_id: UUID, idempotency: IdempotentRequest, now: Now
+) -> str | None:
+    if await earlier_answer(transaction, idempotency, caller.user_id, now) is not None:
+        return None
+    await remember_answer(transaction, idempotency, caller.user_id, now, {})
+    return await operations.replace_key(transaction, charge_point_id, now)
+
+
+@router.get("/{charge_point_id}/connectors", summary="List connectors", responses=problem_docs(NotFound))
+async def list_connectors(
+    *, charge_point_id: UUID, caller: CurrentCaller, transaction: Transaction, bus: CurrentBus, now: Now
+) -> ConnectorList:
+    """Each connector's last status, its running transaction, and what it delivers now."""
+    charge_point = await find_visible(transaction, caller, charge_point_id, now)
+    statuses = {row.connector_id: row for row in await operations.list_connectors(transaction, charge_point_id)}
+    running = await operations.running_transactions(transaction, caller, charge_point)
+    live = (await gateways.live_state(bus, charge_point_id)).connectors
+    items = [
+        _connector(each, statuses.get(each), live.get(each, LiveConnector()), running.get(each))
+        for each in sorted({*statuses, *live, *running})
+    ]
+    return ConnectorList(items=items)
+
+
+def _connector(connector_id: int, status: object | None, live: LiveConnector, transaction_id: UUID | None) -> Connector:
+    """PostgreSQL has the status that was committed; Redis has what flows now."""
+    names = ("info", "vendor_id", "vendor_error_code", "status_at")
+    return Connector(
+        connector_id=connector_id,
+        status=getattr(status, "status", live.status),
+        error_code=getattr(status, "error_code", live.error_code),
+        **{name: getattr(status, name, None) for name in names},
+        power_w=live.power_w,
+        energy_wh=live.energy_wh,
+        transaction_id=transaction_id,
+    )

@@ -1,0 +1,137 @@
+"""What surrounds every request: its id, the limit on its body, security headers, its log line and its metrics.
+
+Plain ASGI, outermost of our code: whatever fails inside is answered here, and nothing about it leaks.
+"""
+
+import re
+import time
+from typing import Final
+from uuid import uuid4
+
+import structlog
+from prometheus_client import CollectorRegistry, Histogram
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from api.errors import ApiError, InternalError, TooLarge
+from api.problems import problem_response
+
+log = structlog.get_logger(__name__)
+
+LARGEST_BODY: Final = 1024 * 1024
+REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+"""Where the answer has the header already, it stays: the docs have a policy of their own."""
+QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines: not worth a log line while they succeed."""
+
+
+def make_duration_metric(registry: CollectorRegistry) -> Histogram:
+    """Durations by method, route template and status; never by path, which has no bound."""
+    return Histogram(
+        "voltuj_http_request_duration_seconds",
+        "Time from the request's head to the end of its answer.",
+        ("method", "route", "status"),
+        registry=registry,
+    )
+
+
+class Envelope:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, durations: Histogram) -> None:
+        self.app = app
+        self.durations = durations
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        scope.setdefault("state", {})["request_id"] = request_id
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        answer = _Answer(send, request_id)
+        began = time.perf_counter()
+        try:
+            await self._answer(scope, receive, answer)
+        finally:
+            self._record(scope, answer.status, time.perf_counter() - began)
+
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        try:
+            if _announced_length(scope) > LARGEST_BODY:
+                raise TooLarge
+            await self.app(scope, _Limited(receive).receive, answer.send)
+        except ApiError as error:
+            await self._fail(error, scope, receive, answer)
+        except Exception:
+            log.exception("request failed", path=scope["path"])
+            await self._fail(InternalError(), scope, receive, answer)
+
+    async def _fail(self, error: ApiError, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+        if answer.status:
+            raise error  # half an answer is out: the connection must end, not look complete
+        await problem_response(error, scope["path"], answer.request_id)(scope, receive, answer.send)
+
+    def _record(self, scope: Scope, status: int, duration_s: float) -> None:
+        route = getattr(scope.get("route"), "path", "") or "none"
+        method = scope["method"] if route != "none" else "any"
+        self.durations.labels(method, route, str(status)).observe(duration_s)
+        if status >= 400 or scope["path"] not in QUIET:
+            log.info(
+                "request",
+                method=scope["method"],
+                path=scope["path"],
+                status=status,
+                duration_ms=round(duration_s * 1000, 1),
+            )
+
+
+class _Answer:
+    """Sends on what the application answers, with our headers."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self.request_id = request_id
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.request_id
+            for name, value in SECURITY_HEADERS.items():
+                headers.setdefault(name, value)
+        await self._send(message)
+
+
+class _Limited:
+    """Counts a body that announced no length."""
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._size = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self._size += len(message.get("body", b""))
+        if self._size > LARGEST_BODY:
+            raise HTTPException(TooLarge.status)  # the only exception that the reader of the body lets through
+        return message
+
+
+def _request_id(offered: str) -> str:
+    return offered if REQUEST_ID.fullmatch(offered) else uuid4().hex
+
+
+def _announced_length(scope: Scope) -> int:
+    text = Headers(scope=scope).get("content-length", "0")
+    return int(text) if text.isdecimal() and len(text) < 20 else 0

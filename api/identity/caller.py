@@ -1,0 +1,61 @@
+"""Who is asking: from the bearer token to a Caller, checked against the log-in on each request."""
+
+from dataclasses import dataclass
+from typing import Annotated
+from uuid import UUID
+
+import structlog
+from fastapi import Depends, Request
+from fastapi.security import OAuth2PasswordBearer
+
+from api.errors import Unauthenticated
+from api.identity import operations
+from api.identity.tokens import AccessTokens
+from api.request import CurrentDatabase
+
+_bearer = OAuth2PasswordBearer(
+    tokenUrl="/api/v1/auth/token",
+    refreshUrl="/api/v1/auth/refresh",
+    scheme_name="password",
+    description="E-mail as user name, and password. Access tokens are short-lived; refresh them.",
+    auto_error=False,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A person whose log-in stands."""
+
+    user_id: UUID
+    session_id: UUID
+    role: str
+
+    @property
+    def is_operator(self) -> bool:
+        """Operators run the installation and see everything in it."""
+        return self.role == "operator"
+
+
+def access_tokens(request: Request) -> AccessTokens:
+    """The tokens of this installation."""
+    tokens: AccessTokens = request.app.state.access_tokens
+    return tokens
+
+
+async def _authenticate(
+    token: Annotated[str | None, Depends(_bearer)],
+    tokens: Annotated[AccessTokens, Depends(access_tokens)],
+    database: CurrentDatabase,
+) -> Caller:
+    if token is None:
+        raise Unauthenticated
+    claims = tokens.read(token)
+    async with database.transaction() as connection:
+        role = await operations.find_caller(connection, claims.user_id, claims.session_id)
+    if role is None:
+        raise Unauthenticated
+    structlog.contextvars.bind_contextvars(user_id=str(claims.user_id))
+    return Caller(claims.user_id, claims.session_id, role)
+
+
+CurrentCaller = Annotated[Caller, Depends(_authenticate)]

@@ -1,0 +1,214 @@
+"""HTTP of accounts: register, log in, refresh, log out, and the caller's own data."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Header, Request
+from fastapi.security import OAuth2PasswordRequestForm
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.errors import BadRequest, Conflict, Unauthenticated, WrongCredentials
+from api.identity import operations
+from api.identity.caller import CurrentCaller, access_tokens
+from api.identity.email import Email, normalise_email
+from api.identity.passwords import Passwords, needs_update
+from api.identity.tokens import AccessClaims, AccessTokens
+from api.problems import problem_docs
+from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction, storable
+from api.settings import Settings
+
+router = APIRouter(prefix="/api/v1")
+
+LONGEST_PASSWORD = 256
+USER_EXAMPLE: dict[str, Any] = {
+    "id": "7f0c9a4e-3b77-4c0f-8f0e-6a2d3a1f9c11",
+    "email": "jana@example.com",
+    "display_name": "Jana",
+    "role": "user",
+    "language": "cs",
+    "created_at": "2026-05-04T08:30:00Z",
+}
+TOKENS_EXAMPLE: dict[str, Any] = {
+    "access_token": "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI3ZjBjIn0.signature",
+    "token_type": "bearer",
+    "expires_in": 900,
+    "refresh_token": "mC0eGQ0l8N0m0T7yq3o0XkQ3n7V0m3b1l0g9bqk2c4E",
+}
+
+
+Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class Registration(Body):
+    """A new account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "email": "jana@example.com",
+                "password": "correct horse battery",
+                "display_name": "Jana",
+                "language": "cs",
+            }
+        }
+    )
+
+    email: Email = Field(description="case does not matter")
+    password: Annotated[str, StringConstraints(min_length=10, max_length=LONGEST_PASSWORD, strip_whitespace=False)]
+    display_name: DisplayName = Field(description="shown to people with whom wallboxes are shared")
+    language: Language = Field(default="en", description="`cs` or `en`; used for mails and receipts")
+
+
+class ProfileChange(Body):
+    """What of the account is to change; the rest stays."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"display_name": "Jana N."}})
+
+    display_name: DisplayName = Field(default_factory=str, description="shown to people with whom wallboxes are shared")
+    language: Language = Field(default_factory=str, description="`cs` or `en`")
+
+
+class RefreshRequest(Body):
+    """The newest refresh token of a log-in."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"refresh_token": TOKENS_EXAMPLE["refresh_token"]}})
+
+    refresh_token: str = Field(min_length=1, max_length=256)
+
+
+class User(BaseModel):
+    """An account."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": USER_EXAMPLE})
+
+    id: UUID
+    email: str
+    display_name: str
+    role: str = Field(description="`user` (owner, driver or both) or `operator` of the installation")
+    language: str
+    created_at: datetime
+
+
+class Tokens(BaseModel):
+    """An access token for the header `Authorization: Bearer`, and the token that gets the next one."""
+
+    model_config = ConfigDict(json_schema_extra={"example": TOKENS_EXAMPLE})
+
+    access_token: str
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105 - RFC 6749, 5.1
+    expires_in: int = Field(description="seconds until the access token expires")
+    refresh_token: str = Field(description="counts once: each refresh returns the next one")
+
+
+def _passwords(request: Request) -> Passwords:
+    passwords: Passwords = request.app.state.passwords
+    return passwords
+
+
+CurrentPasswords = Annotated[Passwords, Depends(_passwords)]
+CurrentTokens = Annotated[AccessTokens, Depends(access_tokens)]
+
+
+def _tokens(tokens: AccessTokens, session: operations.OpenSession, now: datetime) -> Tokens:
+    access = tokens.issue(AccessClaims(session.user_id, session.session_id), now)
+    expires_in = int(tokens.lifetime.total_seconds())
+    return Tokens(access_token=access, expires_in=expires_in, refresh_token=session.refresh_token)
+
+
+def _refresh_lifetime(settings: Settings) -> timedelta:
+    return timedelta(days=settings.refresh_token_days)
+
+
+@router.post(
+    "/auth/register",
+    status_code=201,
+    tags=["accounts"],
+    summary="Make an account",
+    responses=problem_docs(BadRequest, Conflict, public=True),
+)
+async def register(body: Registration, passwords: CurrentPasswords, database: CurrentDatabase, now: Now) -> User:
+    """Makes an account, and with it an id tag for starting sessions from the app. Log in next."""
+    password_hash = await passwords.hash(body.password)
+    fields = body.model_dump(exclude={"password"})
+    async with database.transaction() as connection:
+        user = await operations.register(connection, **fields, password_hash=password_hash, now=now)
+    return User.model_validate(user)
+
+
+@router.post(
+    "/auth/token",
+    tags=["accounts"],
+    summary="Log in",
+    responses=problem_docs(BadRequest, WrongCredentials, public=True),
+)
+async def log_in(
+    *,
+    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    passwords: CurrentPasswords,
+    tokens: CurrentTokens,
+    database: CurrentDatabase,
+    settings: CurrentSettings,
+    now: Now,
+    user_agent: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Tokens:
+    """OAuth2 password grant (RFC 6749, 4.3): `username` is the e-mail. Unknown e-mail and wrong password look alike."""
+    email, password = _credentials(form)
+    async with database.transaction() as connection:
+        user = await operations.find_by_email(connection, email)
+    if not await passwords.verify(password, user.password_hash if user else None) or user is None:
+        raise WrongCredentials
+    newer_hash = await passwords.hash(password) if needs_update(user.password_hash) else None
+    async with database.transaction() as connection:
+        if newer_hash:
+            await operations.store_password_hash(connection, user.id, newer_hash)
+        agent = user_agent.encode("ascii", "replace").decode()
+        session = await operations.open_session(connection, user.id, agent, now, _refresh_lifetime(settings))
+    return _tokens(tokens, session, now)
+
+
+def _credentials(form: OAuth2PasswordRequestForm) -> tuple[str, str]:
+    """What can be looked up; nonsense becomes an e-mail and a password that nobody has."""
+    try:
+        if len(form.password) > LONGEST_PASSWORD:
+            return "", ""
+        return normalise_email(storable(form.username)), storable(form.password)
+    except ValueError:
+        return "", ""
+
+
+@router.post(
+    "/auth/refresh",
+    tags=["accounts"],
+    summary="Get the next access token",
+    responses=problem_docs(BadRequest, Unauthenticated, public=True),
+)
+async def refresh(
+    *, body: RefreshRequest, tokens: CurrentTokens, database: CurrentDatabase, settings: CurrentSettings, now: Now
+) -> Tokens:
+    """Exchanges a refresh token for new tokens. One that is used a second time ends the whole log-in."""
+    async with database.transaction() as connection:
+        session = await operations.rotate(connection, body.refresh_token, now, _refresh_lifetime(settings))
+    if session is None:
+        raise Unauthenticated("The refresh token is unknown, used, expired or revoked. Log in again.")
+    return _tokens(tokens, session, now)
+
+
+@router.post("/auth/logout", status_code=204, tags=["accounts"], summary="Log out", responses=problem_docs())
+async def log_out(caller: CurrentCaller, transaction: Transaction, now: Now) -> None:
+    """Ends the log-in that the access token belongs to, with all its tokens."""
+    await operations.revoke_session(transaction, caller.session_id, now)
+
+
+@router.get("/me", tags=["accounts"], summary="Read the own account", responses=problem_docs())
+async def read_me(caller: CurrentCaller, transaction: Transaction) -> User:
+    """The caller's account."""
+    return User.model_validate(await operations.find_user(transaction, caller.user_id))
+
+
+@router.patch("/me", tags=["accounts"], summary="Change the own account", responses=problem_docs(BadRequest))
+async def edit_me(body: ProfileChange, caller: CurrentCaller, transaction: Transaction) -> User:
+    """Changes the display name or the language; fields that are left out stay."""
+    changes = body.model_dump(exclude_unset=True)
+    return User.model_validate(await operations.edit_user(transaction, caller.user_id, changes))

@@ -1,0 +1,112 @@
+"""Cursor paging: lists are read by key, newest first unless said otherwise, so that inserts never shift a page.
+
+A cursor is opaque to callers: the sort key of the last row that they saw.
+"""
+
+import base64
+import binascii
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+import orjson
+from fastapi import Depends, Query
+from pydantic import BaseModel, Field
+from sqlalchemy import ColumnElement, Row, Select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.errors import Invalid
+
+Item = TypeVar("Item")
+DEFAULT_LIMIT = 50
+HIGHEST_LIMIT = 200
+LONGEST_CURSOR = 512
+
+
+class Page(BaseModel, Generic[Item]):
+    """A part of a list."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(description="give it as `cursor` to read on; null at the end of the list")
+
+
+@dataclass(frozen=True, slots=True)
+class PageRequest:
+    """How much of a list, and after which row."""
+
+    limit: int = DEFAULT_LIMIT
+    cursor: str | None = None
+
+
+def _page_request(
+    limit: Annotated[int, Query(ge=1, le=HIGHEST_LIMIT, description="how many items at most")] = DEFAULT_LIMIT,
+    cursor: Annotated[
+        str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
+    ] = None,
+) -> PageRequest:
+    return PageRequest(limit, cursor)
+
+
+Paging = Annotated[PageRequest, Depends(_page_request)]
+
+
+async def read_page(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    key: Sequence[ColumnElement[Any]],
+    paging: PageRequest,
+    *,
+    ascending: bool = False,
+) -> tuple[Sequence[Row[Any]], str | None]:
+    """One page of `statement`, whose columns include those of `key`: a unique sort key.
+
+    Raises:
+        Invalid: the cursor is not one of this list.
+    """
+    if paging.cursor is not None:
+        last = tuple_(*decode_cursor(paging.cursor, [column.type.python_type for column in key]))
+        statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
+    order = [column.asc() if ascending else column.desc() for column in key]
+    rows = (await connection.execute(statement.order_by(*order).limit(paging.limit + 1))).all()
+    if len(rows) <= paging.limit:
+        return rows, None
+    kept = rows[: paging.limit]
+    return kept, encode_cursor([kept[-1]._mapping[column] for column in key])
+
+
+def encode_cursor(values: Sequence[object]) -> str:
+    """A sort key as URL-safe text."""
+    texts = [value.isoformat() if isinstance(value, datetime) else str(value) for value in values]
+    return base64.urlsafe_b64encode(orjson.dumps(texts)).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, kinds: Sequence[type]) -> list[object]:
+    """The sort key that `encode_cursor` wrote.
+
+    Raises:
+        Invalid: not such a text, or not of these types.
+    """
+    try:
+        texts = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        return [_parse(text, kind) for text, kind in zip(texts, kinds, strict=True)]
+    except (ValueError, TypeError, AttributeError, binascii.Error):
+        raise Invalid.field("query.cursor", "not a cursor of this list") from None
+
+
+LARGEST_BIGINT = 2**63 - 1
+
+
+def _parse(text: str, kind: type) -> object:
+    if kind is datetime:
+        at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError("a time without its zone")
+        return at
+    if kind is UUID:
+        return UUID(text)
+    number = int(text)
+    if abs(number) > LARGEST_BIGINT:
+        raise ValueError("a number above 64 bits")
+    return number

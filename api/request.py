@@ -1,0 +1,94 @@
+"""What a route may ask for: the time, the settings, one transaction, the bus, and text that PostgreSQL can hold.
+
+One request is one transaction, committed before the answer is sent; operations never commit.
+"""
+
+import math
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from typing import Annotated
+
+from fastapi import Depends, Request
+from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.bus import Bus
+from api.database import Database
+from api.settings import Settings
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _settings(request: Request) -> Settings:
+    settings: Settings = request.app.state.settings
+    return settings
+
+
+def _database(request: Request) -> Database:
+    database: Database = request.app.state.database
+    return database
+
+
+def _bus(request: Request) -> Bus:
+    bus: Bus = request.app.state.bus
+    return bus
+
+
+async def _transaction(database: Annotated[Database, Depends(_database)]) -> AsyncIterator[AsyncConnection]:
+    async with database.transaction() as connection:
+        yield connection
+
+
+Now = Annotated[datetime, Depends(_now)]
+CurrentSettings = Annotated[Settings, Depends(_settings)]
+CurrentDatabase = Annotated[Database, Depends(_database)]
+CurrentBus = Annotated[Bus, Depends(_bus)]
+# scope "function": the commit happens before the answer is sent, so that a failed commit is a 503, not a false 201
+Transaction = Annotated[AsyncConnection, Depends(_transaction, scope="function")]
+
+
+def storable(value: str) -> str:
+    """Refuses what PostgreSQL's text cannot hold: NUL and lone surrogates.
+
+    Raises:
+        ValueError: the text has one.
+    """
+    if "\x00" in value or any("\ud800" <= character <= "\udfff" for character in value):
+        raise ValueError("must not contain NUL or half of a surrogate pair")
+    return value
+
+
+StorableText = Annotated[str, AfterValidator(storable)]
+
+
+def check_storable(value: object) -> object:
+    """The same for every text in parsed JSON; numbers must be finite.
+
+    Raises:
+        ValueError: something in it cannot be stored.
+    """
+    pending: list[object] = [value]
+    while pending:
+        part = pending.pop()
+        if isinstance(part, str):
+            storable(part)
+        elif isinstance(part, dict):
+            pending += [*part.keys(), *part.values()]
+        elif isinstance(part, list):
+            pending += part
+        elif isinstance(part, float) and not math.isfinite(part):
+            raise ValueError("numbers must be finite")
+    return value
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are mistakes, and everything in it can be stored."""
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_storable(cls, value: object) -> object:
+        return check_storable(value)

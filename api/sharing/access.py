@@ -1,0 +1,73 @@
+"""Who may see which charge point, and as what: every query of the API is scoped by this module.
+
+What a caller may not see does not exist for them (404); what they see but may not do is 403.
+"""
+
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.errors import NotAllowed, NotFound
+from api.identity.caller import Caller
+from api.schema import charge_points, grants
+
+OWNER: Final = "owner"
+OPERATOR: Final = "operator"
+GUEST: Final = "guest"
+
+
+def role_of(caller: Caller, now: datetime) -> ColumnElement[Any]:
+    """As what `caller` sees a row of `charge_points`: owner, operator or guest; null where not at all."""
+    others = literal(OPERATOR) if caller.is_operator else case((_is_granted(caller, now), literal(GUEST)), else_=null())
+    return case((charge_points.c.owner_id == caller.user_id, literal(OWNER)), else_=others)
+
+
+def is_visible(caller: Caller, now: datetime) -> ColumnElement[bool]:
+    """Whether `caller` sees a row of `charge_points`."""
+    standing = charge_points.c.deleted_at.is_(None)
+    if caller.is_operator:
+        return standing
+    return and_(standing, or_(charge_points.c.owner_id == caller.user_id, _is_granted(caller, now)))
+
+
+def _is_granted(caller: Caller, now: datetime) -> ColumnElement[bool]:
+    """A grant that has not ended; one that begins later is shown already, and charging is decided elsewhere."""
+    return exists().where(
+        grants.c.charge_point_id == charge_points.c.id,
+        grants.c.user_id == caller.user_id,
+        grants.c.revoked_at.is_(None),
+        or_(grants.c.valid_until.is_(None), grants.c.valid_until > now),
+    )
+
+
+async def find_visible(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
+    """The charge point, with `role`.
+
+    Raises:
+        NotFound: the caller does not see it.
+    """
+    query = select(charge_points, role_of(caller, now).label("role")).where(
+        charge_points.c.id == charge_point_id, is_visible(caller, now)
+    )
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
+
+
+async def find_controlled(
+    connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime
+) -> Row[Any]:
+    """The charge point of an owner or operator.
+
+    Raises:
+        NotFound: the caller does not see it.
+        NotAllowed: the caller is a guest.
+    """
+    row = await find_visible(connection, caller, charge_point_id, now)
+    if row.role == GUEST:
+        raise NotAllowed
+    return row

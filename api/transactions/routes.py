@@ -1,0 +1,211 @@
+"""HTTP of transactions: reading them, their meter values, and stopping one."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from sqlalchemy import Row, select
+
+from api.accounting.money import format_minor
+from api.charge_points import commands
+from api.charge_points.command_routes import Command, CurrentDispatcher, WaitSeconds
+from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound, RedisAway
+from api.idempotency import Idempotency
+from api.identity.caller import CurrentCaller
+from api.paging import Page, Paging
+from api.problems import problem_docs
+from api.request import Body, CurrentDatabase, Now, Transaction
+from api.schema import charge_points
+from api.transactions import operations
+
+router = APIRouter(prefix="/api/v1/transactions", tags=["transactions"])
+
+SUMMARY_EXAMPLE: dict[str, Any] = {
+    "id": "b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21",
+    "charge_point_id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
+    "charge_point_name": "Garage",
+    "connector_id": 1,
+    "ocpp_transaction_id": 731204477,
+    "id_tag": "7K3M9QXA2B4C5D6E",
+    "id_tag_status": "Accepted",
+    "driver_id": "7f0c9a4e-3b77-4c0f-8f0e-6a2d3a1f9c11",
+    "status": "stopped",
+    "started_at": "2026-05-04T09:00:00Z",
+    "stopped_at": "2026-05-04T11:00:00Z",
+    "stop_reason": "EVDisconnected",
+    "meter_start_wh": 1460000,
+    "meter_stop_wh": 1482300,
+    "energy_wh": 22300,
+    "currency": "CZK",
+    "total_minor": 12265,
+    "total": "122.65",
+    "held_reasons": [],
+}
+RECORD_EXAMPLE: dict[str, Any] = {
+    "started_at": "2026-05-04T09:00:00+00:00",
+    "stopped_at": "2026-05-04T11:00:00+00:00",
+    "meter_start_wh": 1460000,
+    "meter_stop_wh": 1482300,
+    "energy_wh": 22300,
+    "currency": "CZK",
+    "lines": [{"type": "ENERGY", "volume_wh": 22300, "price_e4": 55000, "amount_minor": 12265}],
+    "total_minor": 12265,
+}
+TRANSACTION_EXAMPLE: dict[str, Any] = SUMMARY_EXAMPLE | {
+    "tariff": {
+        "currency": "CZK",
+        "elements": [{"price_components": [{"type": "ENERGY", "price_e4": 55000, "step_size": 1}]}],
+    },
+    "charge_detail_record": RECORD_EXAMPLE,
+}
+METER_VALUE_EXAMPLE: dict[str, Any] = {
+    "sampled_at": "2026-05-04T09:01:00Z",
+    "received_at": "2026-05-04T09:01:00.120000Z",
+    "connector_id": 1,
+    "energy_wh": 1460181,
+    "power_w": 10870,
+    "samples": [{"value": "1460181", "measurand": "Energy.Active.Import.Register", "unit": "Wh"}],
+}
+TransactionStatus = Literal["active", "stopped", "abandoned"]
+
+
+class TransactionSummary(BaseModel):
+    """A charging session."""
+
+    model_config = ConfigDict(json_schema_extra={"example": SUMMARY_EXAMPLE})
+
+    id: UUID
+    charge_point_id: UUID
+    charge_point_name: str
+    connector_id: int
+    ocpp_transaction_id: int = Field(description="transactionId on the wire")
+    id_tag: str
+    id_tag_status: str = Field(description="OCPP AuthorizationStatus that the start was answered with")
+    driver_id: UUID | None
+    status: TransactionStatus
+    started_at: datetime
+    stopped_at: datetime | None
+    stop_reason: str | None = Field(description="OCPP Reason")
+    meter_start_wh: int
+    meter_stop_wh: int | None
+    energy_wh: int | None = Field(description="null until it is stopped")
+    currency: str | None
+    total_minor: int | None = Field(description="in minor units of the currency; null until it is rated")
+    total: str | None = Field(description="the same as decimal text")
+    held_reasons: list[str] = Field(description="why a person must look at it before it is billed; empty: nothing")
+
+
+class TransactionDetail(TransactionSummary):
+    """A charging session with its price."""
+
+    model_config = ConfigDict(json_schema_extra={"example": TRANSACTION_EXAMPLE})
+
+    tariff: dict[str, Any] | None = Field(description="frozen at its start; prices in 10^-4 currency units")
+    charge_detail_record: dict[str, Any] | None = Field(description="the lines that add up to the total")
+
+
+class TransactionPage(Page[TransactionSummary]):
+    """Transactions, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [SUMMARY_EXAMPLE], "next_cursor": None}})
+
+
+class MeterValue(BaseModel):
+    """What the meter showed at one moment."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": METER_VALUE_EXAMPLE})
+
+    sampled_at: datetime
+    received_at: datetime
+    connector_id: int
+    energy_wh: int | None = Field(description="register of the meter")
+    power_w: int | None
+    samples: list[Any] = Field(description="every sampledValue as OCPP defines it")
+
+
+class MeterValuePage(Page[MeterValue]):
+    """Meter values, oldest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [METER_VALUE_EXAMPLE], "next_cursor": None}})
+
+
+class StopRequest(Body):
+    """How long to wait."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"wait_s": 30}})
+
+    wait_s: WaitSeconds = 30
+
+
+@router.get("", summary="List transactions", responses=problem_docs())
+async def list_transactions(
+    *,
+    caller: CurrentCaller,
+    transaction: Transaction,
+    paging: Paging,
+    charge_point_id: Annotated[UUID | None, Query(description="only this charge point")] = None,
+    status: Annotated[TransactionStatus | None, Query(description="only this status")] = None,
+    held: Annotated[bool | None, Query(description="only those that a person must look at, or only the others")] = None,
+    since: Annotated[AwareDatetime | None, Query(alias="from", description="not started before")] = None,
+    until: Annotated[AwareDatetime | None, Query(alias="to", description="started before")] = None,
+) -> TransactionPage:
+    """Sessions at the caller's charge points, and those that the caller charged elsewhere, newest first."""
+    wanted = operations.TransactionFilter(charge_point_id, status, held, since, until)
+    rows, cursor = await operations.list_visible(transaction, caller, wanted, paging)
+    return TransactionPage(items=[TransactionSummary(**_fields(row)) for row in rows], next_cursor=cursor)
+
+
+@router.get("/{transaction_id}", summary="Read a transaction", responses=problem_docs(NotFound))
+async def read_transaction(transaction_id: UUID, caller: CurrentCaller, transaction: Transaction) -> TransactionDetail:
+    """One session with its frozen tariff and its charge detail record. For its driver and the owner."""
+    row = await operations.find(transaction, caller, transaction_id)
+    return TransactionDetail(**_fields(row), tariff=row.tariff, charge_detail_record=row.charge_detail_record)
+
+
+@router.get("/{transaction_id}/meter-values", summary="Read meter values", responses=problem_docs(NotFound))
+async def list_meter_values(
+    *, transaction_id: UUID, caller: CurrentCaller, transaction: Transaction, paging: Paging
+) -> MeterValuePage:
+    """What the meter showed during the session, oldest first."""
+    row = await operations.find(transaction, caller, transaction_id)
+    rows, cursor = await operations.list_meter_values(transaction, row, paging)
+    return MeterValuePage(items=[MeterValue.model_validate(each) for each in rows], next_cursor=cursor)
+
+
+@router.post(
+    "/{transaction_id}/stop",
+    status_code=201,
+    summary="Stop a session",
+    responses=problem_docs(BadRequest, NotFound, Conflict, InProgress, KeyReused, RedisAway),
+)
+async def stop_transaction(
+    *,
+    transaction_id: UUID,
+    caller: CurrentCaller,
+    database: CurrentDatabase,
+    dispatcher: CurrentDispatcher,
+    idempotency: Idempotency,
+    now: Now,
+    body: StopRequest | None = None,
+) -> Command:
+    """For its driver and the owner: asks the charge point to stop. The transaction ends when it says so."""
+    async with database.transaction() as transaction:
+        charge_point_id = (await operations.find(transaction, caller, transaction_id)).charge_point_id
+    live = await dispatcher.locate(charge_point_id)
+    async with database.transaction() as transaction:
+        row = await operations.find(transaction, caller, transaction_id)
+        this = select(charge_points).where(charge_points.c.id == charge_point_id)
+        charge_point = (await transaction.execute(this)).one()
+        payload = {"transactionId": row.ocpp_transaction_id}
+        conflict = "" if row.status == "active" else "This session is not running any more."
+        order = commands.Order(caller, charge_point, commands.REMOTE_STOP, payload, row.id, conflict)
+        command_id = await commands.issue(transaction, order, live, idempotency, now)
+    return Command.model_validate(await dispatcher.deliver(command_id, live, (body or StopRequest()).wait_s))
+
+
+def _fields(row: Row[Any]) -> dict[str, Any]:
+    fields = {name: row._mapping[name] for name in TransactionSummary.model_fields if name in row._mapping}
+    total = format_minor(row.total_minor, row.currency) if row.total_minor is not None and row.currency else None
+    return {**fields, "id": row.public_id, "total": total}
