@@ -40,6 +40,7 @@ log = structlog.get_logger(__name__)
 VERSION: Final = "0.1.0"
 GRACE_S: Final = 10
 """How long requests may go on after the signal to stop."""
+CANCEL_AGAIN_S: Final = 0.2
 ROUTERS: Final = (
     identity_routes.router,
     charge_point_routes.router,
@@ -96,12 +97,17 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        notices.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await notices
+        await _end(notices)
         app.state.passwords.close()
         await app.state.bus.close()
         await app.state.database.close()
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    """Cancels until it has ended: redis-py loses a cancellation that comes while it opens a connection."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
 
 class _Server(uvicorn.Server):

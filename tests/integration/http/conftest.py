@@ -1,0 +1,35 @@
+"""Fixtures of the HTTP tests."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from standalone.databases import DatabaseUrls
+from tests.integration.http.gateway import Gateway
+from tests.integration.http.site import Person, Site, make_settings, open_site
+
+
+@pytest.fixture
+async def site(database: DatabaseUrls, redis_url: str, redis_prefix: str) -> AsyncIterator[Site]:
+    """The HTTP service on a database of the test's own."""
+    async with open_site(database, make_settings(database, redis_url, redis_prefix)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def owner(site: Site) -> Person:
+    """Somebody with wallboxes."""
+    return await site.person("owner")
+
+
+@pytest.fixture
+async def stranger(site: Site) -> Person:
+    """Somebody who may see nothing of the owner's."""
+    return await site.person("stranger")
+
+
+@pytest.fixture
+async def gateway(site: Site) -> AsyncIterator[Gateway]:
+    """A program that speaks the gateway's and the listener's side of a command."""
+    async with Gateway(site.database, site.settings) as running:
+        yield running
