@@ -17,6 +17,8 @@ import pytest
 from standalone.databases import DatabaseUrls, alembic, create_database
 from standalone.servers import Server, start_postgres, start_redis
 
+pytest_plugins = ["tests.harness.fixtures"]
+
 PASSWORD = "test"
 FAST = ("-c", "shared_buffers=64MB", "-c", "max_connections=400")
 _servers: list[Server] = []
