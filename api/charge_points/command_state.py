@@ -14,6 +14,7 @@ import asyncpg
 import msgspec
 import orjson
 
+from api.charge_points.message_log import storable
 from wire.messages import Command, CommandOutcome
 
 POSITIVE: Final = frozenset({"Accepted", "Scheduled", "RebootRequired", "Unlocked"})
@@ -62,7 +63,7 @@ async def apply_outcome(connection: asyncpg.Connection, outcome: CommandOutcome)
         await connection.execute(SENT, outcome.id, at)
         return
     status, response, note = read_outcome(outcome)
-    error = (outcome.error_code or None, outcome.error_description or None)
+    error = (storable(outcome.error_code) or None, storable(outcome.error_description) or None)
     if not await connection.fetchval(END, outcome.id, status, at, response, *error, note):
         await connection.execute(NOTE, outcome.id, f"late: {outcome.status} ({status})", status)
 

@@ -28,7 +28,7 @@ FIND: Final = """
 select t.id, t.connector_id, t.status, t.started_at, t.meter_start_wh, t.held_reasons, t.tariff, t.id_tag_status,
     c.rated_power_w
 from transactions t join charge_points c on c.id = t.charge_point_id
-where t.charge_point_id = $1 and t.ocpp_transaction_id = $2
+where t.charge_point_id = $1 and t.ocpp_transaction_id = $2::bigint
 """
 RECORD: Final = """
 insert into transaction_stops (charge_point_id, ocpp_transaction_id, digest, transaction_id, applied, id_tag,

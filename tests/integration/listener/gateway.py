@@ -75,12 +75,15 @@ async def give_card(connection: asyncpg.Connection, charge_point_id: str, tag: s
     )  # fmt: skip
 
 
-async def give_price(connection: asyncpg.Connection, charge_point_id: str, price_e4: int = 55000) -> None:
-    """A flat price per kWh in CZK."""
+async def give_price(
+    connection: asyncpg.Connection, charge_point_id: str, price_e4: int = 55000, since_hours: float = 24
+) -> None:
+    """A flat price per kWh in CZK, in force since then."""
     elements = [{"price_components": [{"type": "ENERGY", "price_e4": price_e4, "step_size": 1}]}]
     await connection.execute(
-        "insert into tariffs (charge_point_id, currency, elements) values ($1, 'CZK', $2::text::jsonb)",
-        charge_point_id, orjson.dumps(elements).decode(),
+        "insert into tariffs (charge_point_id, currency, elements, created_at) "
+        "values ($1, 'CZK', $2::text::jsonb, now() - $3 * interval '1 hour')",
+        charge_point_id, orjson.dumps(elements).decode(), since_hours,
     )  # fmt: skip
 
 
