@@ -150,7 +150,8 @@ class Gateway:
 
     async def inboxes(self) -> list[str]:
         """The listeners that are up, as Redis knows them."""
-        return sorted(name.decode() for name in await self.redis.pubsub_channels(self.channels.listener_inboxes))
+        found = await self.redis.pubsub_channels(self.channels.listener_inboxes)
+        return sorted(bytes(name).decode() for name in found if isinstance(name, bytes))
 
     async def wait_for_listeners(self, number: int) -> list[str]:
         """Waits until so many listeners are subscribed."""

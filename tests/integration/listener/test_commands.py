@@ -150,7 +150,7 @@ async def test_forgotten_commands_are_published_to_the_right_gateway_or_end_offl
     assert (command.epoch, command.payload) == (7, b'{"connectorId":1,"idTag":"CARD1"}'), "keys as the schema has them"
 
     async def swept() -> bool:
-        return (await state(connection, older_connection))["status"] == "offline"
+        return bool((await state(connection, older_connection))["status"] == "offline")
 
     await eventually(swept, "the command for an older connection")
     assert (await state(connection, right))["published_at"] is not None

@@ -115,7 +115,7 @@ async def test_frames_and_ended_connections_are_written_down(
 
     async def all_there() -> bool:
         logged = await connection.fetchval("select count(*) from message_log")
-        return logged == 4 and await connection.fetchval("select disconnected_at is not null from charge_points")
+        return bool(logged == 4 and await connection.fetchval("select disconnected_at from charge_points"))
 
     await eventually(all_there, "frames and disconnect")
     rows = await connection.fetch("select message_type, message_id, action, frame from message_log order by id")
