@@ -23,6 +23,8 @@ class Answer:
     heartbeat_interval_s: int = 0
     live: dict[str, bytes] = field(default_factory=dict)
     """Hash fields of `api.charge_points.live` to set once the transaction is committed."""
+    about: dict[str, object] = field(default_factory=dict)
+    """What the log of the process says of it beside the charge point and the action; where empty, nothing is said."""
 
 
 def encode_payload(payload: dict[str, Any]) -> bytes:

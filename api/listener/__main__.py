@@ -36,8 +36,11 @@ FINISH_TIMEOUT_S: Final = 20.0
 """What was taken is done or past its deadline of 15 s by then."""
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Serves until `stop`; then gives up the inbox, finishes what was taken, and sends the answers."""
+async def run(settings: Settings, stop: asyncio.Event) -> int:
+    """Serves until `stop`; then gives up the inbox, finishes what was taken, and sends the answers.
+
+    Returns the exit status: 1 where a part of the process broke, so that whatever watches it starts a new one.
+    """
     listener_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(listener_id=listener_id)
     if settings.listener_metrics_port:
@@ -47,17 +50,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     outbox = Outbox(bus)
     dispatch = Dispatch(storage, outbox, settings.database_pool_size)
     membership = Membership(bus, storage, bus.channels.listener_inbox(listener_id), dispatch.accept)
-    background = [asyncio.create_task(dispatch.run()), asyncio.create_task(storage.watch())]
+    vital = [asyncio.create_task(dispatch.run()), asyncio.create_task(storage.watch())]
+    background = list(vital)
+    for task in vital:
+        task.add_done_callback(lambda _: stop.set())
 
     async def start_chores() -> None:
-        if len(background) == 2:
+        if background == vital:
             background.extend(chores(storage, bus, listener_id))
 
     try:
         await membership.keep(stop, start_chores)
+        broken = [task.exception() for task in vital if task.done()]
         log.info("stopping")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(FINISH_TIMEOUT_S):
+            async with asyncio.timeout(0 if broken else FINISH_TIMEOUT_S):
                 await dispatch.finish()
     finally:
         for task in background:
@@ -65,7 +72,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         await asyncio.gather(*background, return_exceptions=True)
         await bus.close()
         pool.terminate()
+    if broken:
+        log.critical("a part of the listener broke", exc_info=broken[0])
+        return 1
     log.info("stopped")
+    return 0
 
 
 def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
@@ -77,12 +88,12 @@ def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[No
     ]
 
 
-async def serve(settings: Settings) -> None:
-    """Runs until the first SIGTERM or SIGINT."""
+async def serve(settings: Settings) -> int:
+    """Runs until the first SIGTERM or SIGINT; returns the exit status."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    await run(settings, stop)
+    return await run(settings, stop)
 
 
 def main() -> int:
@@ -97,10 +108,8 @@ def main() -> int:
     try:
         import uvloop  # noqa: PLC0415 - it has no build for every system
     except ImportError:
-        asyncio.run(serve(settings))
-    else:
-        uvloop.run(serve(settings))
-    return 0
+        return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

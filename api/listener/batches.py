@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from typing import Final
 
 import asyncpg
-import msgspec
 import structlog
 
 from api.charge_points import message_log
@@ -38,8 +37,9 @@ NOTHING: Final = Answer()
 class MeterValueBatches:
     """MeterValues of many charge points and frames for the log: one statement, one commit, then all answers."""
 
-    def __init__(self, storage: Storage, calls: Calls) -> None:
+    def __init__(self, storage: Storage, outbox: Outbox, calls: Calls) -> None:
         self._storage = storage
+        self._outbox = outbox
         self._calls = calls
 
     async def write(self, batch: Sequence[ChargePointCall | LoggedFrame]) -> None:
@@ -67,8 +67,16 @@ class MeterValueBatches:
                 return [call for call, _ in good] + (await self._write([], frames) if good else [])
             for call, rows in good:
                 self._calls.answer(call, Answer(live=live_fields(rows)))
+            self._note_seen(frames)
             break
         return []
+
+    def _note_seen(self, frames: list[LoggedFrame]) -> None:
+        """Heartbeats reach the api only as frames; they are how an idle charge point is seen."""
+        heard = {frame.charge_point_id: frame for frame in frames if frame.direction == "in"}
+        for charge_point_id, frame in heard.items():
+            seen = last_seen_field(datetime.fromtimestamp(frame.at, UTC))
+            self._outbox.set_live(charge_point_id, frame.epoch, seen)
 
     async def _insert(self, good: list[tuple[ChargePointCall, list[ValueRow]]], frames: list[LoggedFrame]) -> None:
         now = datetime.now(UTC)
@@ -98,7 +106,7 @@ def _read(
     for call in calls:
         try:
             good.append((call, rows_of(call)))
-        except (msgspec.DecodeError, ValueError, ArithmeticError, RecursionError):
+        except Exception:  # noqa: BLE001 - it goes alone next, where its failure is reported
             suspect.append(call)
     return good, suspect
 

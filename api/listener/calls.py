@@ -99,6 +99,8 @@ class Calls:
     def answer(self, call: ChargePointCall, answer: Answer) -> None:
         """Sends a committed answer, and the live state that follows from it."""
         CALLS.labels(call.action, answer.error_code or "answered").inc()
+        if answer.about:
+            log.info("committed", **about(call), **answer.about)
         outcome = CallOutcome(
             call.id,
             call.charge_point_id,
@@ -118,7 +120,7 @@ async def not_supported(connection: asyncpg.Connection, call: ChargePointCall, n
     return Answer(error_code="NotSupported", error_description=f"{call.action} is not supported")
 
 
-def about(call: ChargePointCall) -> dict[str, str]:
+def about(call: ChargePointCall) -> dict[str, object]:
     """The log fields that say which message it is."""
     return {"charge_point_id": call.charge_point_id, "action": call.action, "call_id": call.id}
 

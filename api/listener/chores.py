@@ -25,6 +25,7 @@ log = structlog.get_logger(__name__)
 SWEEP_EVERY_S: Final = 1.0
 LIVE_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
+RETRY_EVERY_S: Final = 5.0
 REBUILD_LEASE_S: Final = 10
 """A listener that dies while it rebuilds is followed by another after this long."""
 
@@ -32,13 +33,15 @@ REBUILD_LEASE_S: Final = 10
 async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
     """Runs for ever. Servers that are away are waited for; a bug is logged, and the next turn comes all the same."""
     while True:
+        pause_s = seconds
         try:
             await chore()
         except (UnavailableError, RedisError, OSError) as error:
             log.debug("a chore waits for its turn", error=str(error))
+            pause_s = min(seconds, RETRY_EVERY_S)
         except Exception:
             log.exception("a chore failed")
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(pause_s)
 
 
 async def make_partitions(storage: Storage) -> None:

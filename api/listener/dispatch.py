@@ -29,7 +29,7 @@ class Dispatch:
 
     def __init__(self, storage: Storage, outbox: Outbox, pool_size: int) -> None:
         self._calls = Calls(storage, outbox)
-        self._meter_values = MeterValueBatches(storage, self._calls)
+        self._meter_values = MeterValueBatches(storage, outbox, self._calls)
         self._outbox = outbox
         self._lanes = Lanes(self._batch, self._alone)
         self._batches: Drain[ChargePointCall | LoggedFrame] = Drain(self._write_batch)

@@ -29,6 +29,7 @@ CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """A charge point's clock may be this far behind: a first tariff made so shortly after a start was in force at it."""
 
 LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
+BOOT_COUNT: Final = "select boot_count from charge_points where id = $1"
 KNOWN: Final = """
 select id, started_at, occurrence, start_boot_count, status from transactions
 where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4
@@ -65,9 +66,11 @@ insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id
     held_reasons, tariff_id, tariff, currency)
 overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
 on conflict on constraint uq_transactions_start do nothing
-returning ocpp_transaction_id, public_id, id_tag_status, status
+returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
 """
-ANSWERED: Final = "select ocpp_transaction_id, public_id, id_tag_status, status from transactions where id = $1"
+ANSWERED: Final = """
+select ocpp_transaction_id, public_id, id_tag_status, status, held_reasons from transactions where id = $1
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +116,7 @@ async def _start(
 ) -> Answer:
     charge_point_id, at = UUID(call.charge_point_id), received_at(call)
     await lock_charge_point(connection, call.charge_point_id)
-    boot_count = await connection.fetchval("select boot_count from charge_points where id = $1", charge_point_id)
+    boot_count = await connection.fetchval(BOOT_COUNT, charge_point_id)
     arrival = _Arrival(charge_point_id, request, at, boot_count)
     decision = await authorize(connection, charge_point_id, request.tag, at, starting_on=request.connector_id)
     found = await _find(connection, arrival)
@@ -201,4 +204,10 @@ def _answer(request: StartRequest, row: Mapping[str, Any], decision: Decision) -
         "transactionId": row["ocpp_transaction_id"],
     }
     live = connector_fields(request.connector_id, transaction_id=str(row["public_id"]))
-    return Answer(encode_payload(payload), live=live if row["status"] == "active" else {})
+    about = {
+        "transaction_id": str(row["public_id"]),
+        "connector_id": request.connector_id,
+        "id_tag_status": row["id_tag_status"],
+        "held_reasons": row["held_reasons"],
+    }
+    return Answer(encode_payload(payload), live=live if row["status"] == "active" else {}, about=about)

@@ -25,8 +25,8 @@ from api.transactions.start import HOLD, lock_charge_point
 from wire.messages import ChargePointCall
 
 FIND: Final = """
-select t.id, t.connector_id, t.status, t.started_at, t.meter_start_wh, t.held_reasons, t.tariff, t.id_tag_status,
-    c.rated_power_w
+select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.meter_start_wh, t.held_reasons, t.tariff,
+    t.id_tag_status, c.rated_power_w
 from transactions t join charge_points c on c.id = t.charge_point_id
 where t.charge_point_id = $1 and t.ocpp_transaction_id = $2::bigint
 """
@@ -64,9 +64,14 @@ async def stop(connection: asyncpg.Connection, call: ChargePointCall, now: datet
     await lock_charge_point(connection, call.charge_point_id)
     transaction = await connection.fetchrow(FIND, call.charge_point_id, request.transaction_id)
     live: dict[str, bytes] = {}
-    if await _record(connection, call, request, transaction):
+    is_new = await _record(connection, call, request, transaction)
+    if is_new:
         live = await _finish(connection, call, request, transaction)
-    return Answer(await _payload(connection, call, request), live=live)
+    about: dict[str, object] = {
+        "transaction_id": str(transaction["public_id"]) if transaction else None,
+        "is_replay": not is_new,
+    }
+    return Answer(await _payload(connection, call, request), live=live, about=about)
 
 
 async def _record(

@@ -183,6 +183,24 @@ async def test_it_starts_before_its_database_and_waits_for_the_migrations(
     await gateway.wait_for_listeners(1)
 
 
+async def test_it_can_be_stopped_while_it_waits_and_says_what_it_measures(
+    gateway: Gateway, listen: StartListener
+) -> None:
+    port = free_port()
+    waiting = listen(database_url=f"postgresql://nobody@127.0.0.1:{free_port()}/none", LISTENER_METRICS_PORT=str(port))
+
+    async def waits() -> bool:
+        return "PostgreSQL is away" in waiting.said()
+
+    await eventually(waits, "the log says so")
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /metrics HTTP/1.0\r\n\r\n")
+    assert b"voltuj_listener_subscribed 0.0" in await reader.read()
+    writer.close()
+    assert await asyncio.to_thread(waiting.stop) == 0
+    assert await gateway.inboxes() == []
+
+
 async def test_redis_gone_at_the_start_restarted_and_emptied(
     connection: asyncpg.Connection, tmp_path: Path, redis_prefix: str, listen: StartListener
 ) -> None:

@@ -120,6 +120,8 @@ async def test_frames_and_ended_connections_are_written_down(
     await eventually(all_there, "frames and disconnect")
     rows = await connection.fetch("select message_type, message_id, action, frame from message_log order by id")
     assert [bytes(row["frame"]) for row in rows] == frames
+    live = await read_live(gateway.redis, gateway.channels, wallbox)
+    assert live.last_seen is not None, "a heartbeat is a sign of life"
     assert [tuple(row)[:3] for row in rows] == [
         (2, "1", "Heartbeat"),
         (None, None, None),

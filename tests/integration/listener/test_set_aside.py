@@ -18,6 +18,9 @@ POISON = {
     "lone surrogate": b"\\ud800",
     "no UTF-8": b"\xed\xa0\x80",
 }
+TYPES = (
+    b'{"connectorId":1,"meterValue":[{"timestamp":"2026-01-01T00:00:00Z","sampledValue":[{"value":"1","unit":[]}]}]}'
+)
 NUMBERS = {"too large for jsonb": b"1e400000", "too large for an integer": b"9" * 40}
 
 
@@ -66,7 +69,7 @@ async def test_huge_numbers_everywhere(connection: asyncpg.Connection, gateway: 
     await gateway.wait_for_listeners(1)
     for number in NUMBERS.values():
         sample = values().replace(b'"5"', number)
-        for payload in (values(connector=number), values(transaction=number), sample):
+        for payload in (values(connector=number), values(transaction=number), sample, TYPES):
             assert await gateway.ask(wallbox, "MeterValues", payload) == {}
         begun = b'{"connectorId":1,"idTag":"CARD1","meterStart":%b,"timestamp":"%b"}' % (number, iso(NOW).encode())
         first = await gateway.ask(wallbox, "StartTransaction", begun)
