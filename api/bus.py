@@ -3,13 +3,17 @@
 Redis may lose anything at any time; whatever must last is committed before it is published (DESIGN 2).
 """
 
+import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 
 import structlog
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
 
 from api.settings import Settings
 from wire.channels import Channels
@@ -45,24 +49,30 @@ class Bus:
         """
         return int(await self.redis.publish(channel, encode(messages)))
 
-    async def receive(self, channel: str) -> AsyncIterator[list[Message]]:
+    async def receive(self, channel: str, until: asyncio.Event | None = None) -> AsyncIterator[list[Message]]:
         """Batches that arrive on `channel`, from the moment of subscription, until Redis goes away.
 
-        The first item is an empty batch: it says that the subscription stands.
+        The first item is an empty batch: it says that the subscription stands. Once `until` is set, the channel is
+        given up, and what had arrived by then is still delivered.
 
         Raises:
             redis.RedisError: Redis is down or went away; call again to subscribe anew.
         """
         async with self.redis.pubsub() as subscription:
             await subscription.subscribe(channel)
-            async for item in subscription.listen():
-                if item["type"] == "subscribe":
-                    yield []
-                elif item["type"] == "message":
-                    try:
-                        yield decode(item["data"])
-                    except WireError as error:
-                        log.error("unreadable batch dropped", channel=channel, error=str(error))
+            leaving = asyncio.create_task(_unsubscribe(subscription, until)) if until is not None else None
+            try:
+                async for item in subscription.listen():
+                    if item["type"] == "subscribe":
+                        yield []
+                    elif item["type"] == "message":
+                        try:
+                            yield decode(item["data"])
+                        except WireError as error:
+                            log.error("unreadable batch dropped", channel=channel, error=str(error))
+            finally:
+                if leaving is not None:
+                    leaving.cancel()
 
     async def connection_of(self, charge_point_id: str) -> LiveConnection | None:
         """Which gateway holds this charge point now; None where it is offline.
@@ -104,6 +114,16 @@ class Bus:
     async def close(self) -> None:
         """Closes every pooled connection."""
         await self.redis.aclose()
+
+
+async def _unsubscribe(subscription: PubSub, until: asyncio.Event) -> None:
+    """`listen()` ends by itself when Redis confirms; where Redis says nothing, the connection is cut."""
+    await until.wait()
+    with contextlib.suppress(RedisError, OSError):
+        await subscription.unsubscribe()
+        await asyncio.sleep(REPLY_TIMEOUT_S)
+        if subscription.connection is not None:
+            await subscription.connection.disconnect(nowait=True)
 
 
 def _text(value: bytes | str) -> str:

@@ -19,10 +19,15 @@ from api.settings import Settings
 CONNECT_TIMEOUT_S = 5.0
 COMMAND_TIMEOUT_S = 10.0
 """Below the gateway's deadline of 15 s, so that a stuck statement ends before its caller gives up."""
+IDLE_IN_TRANSACTION_MS = 3000
+"""A listener that freezes inside a transaction loses its locks, so that another one can serve its charge points."""
 
 
 async def make_pool(settings: Settings) -> asyncpg.Pool:
-    """A pool that opens connections when they are needed, so that a database that is down does not stop the start."""
+    """A pool that opens connections when they are needed, so that a database that is down does not stop the start.
+
+    For code that leaves no session state behind: connections are not reset between uses.
+    """
     return await asyncpg.create_pool(
         settings.asyncpg_dsn,
         min_size=0,
@@ -30,7 +35,16 @@ async def make_pool(settings: Settings) -> asyncpg.Pool:
         timeout=CONNECT_TIMEOUT_S,
         command_timeout=COMMAND_TIMEOUT_S,
         init=_read_json,
+        reset=_keep,
+        server_settings={
+            "application_name": "voltuj-listener",
+            "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
+        },
     )
+
+
+async def _keep(connection: asyncpg.Connection) -> None:
+    """Nothing to reset: the listener changes no session state, and the default costs a round trip each time."""
 
 
 async def _read_json(connection: asyncpg.Connection) -> None:

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
     api_port: int = Field(default=8000, ge=0, le=65535)
     trusted_proxies: str = ""
     """Addresses, comma-separated, whose X-Forwarded-For and -Proto headers are believed; empty: nobody's."""
+    listener_metrics_port: int = Field(default=0, ge=0, le=65535)
+    """Loopback port of the listener's Prometheus metrics; 0 turns them off."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
     message_log_days: int = Field(default=30, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"

@@ -12,12 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 
 from standalone.databases import DatabaseUrls, alembic, create_database
 from standalone.servers import Server, start_postgres, start_redis
 
 pytest_plugins = ["tests.harness.fixtures"]
+
+hypothesis.settings.register_profile("voltuj", deadline=None)
+hypothesis.settings.load_profile("voltuj")
 
 PASSWORD = "test"
 FAST = ("-c", "shared_buffers=64MB", "-c", "max_connections=400")

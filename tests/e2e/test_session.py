@@ -11,7 +11,7 @@ from tests.harness.person import Person
 from tests.harness.stack import Service, Stack, eventually
 from tests.harness.wallbox import Wallbox, minutes_ago, while_running
 
-START, STOP = minutes_ago(60), minutes_ago(30)
+START, STOP = minutes_ago(8), minutes_ago(1)
 
 
 async def charge(wallbox: Wallbox, id_tag: str, energy_wh: int, *, meter_start_wh: int = 1000) -> int:

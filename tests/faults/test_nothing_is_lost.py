@@ -17,7 +17,7 @@ from tests.harness.stack import Stack, eventually
 from tests.harness.wallbox import Wallbox, minutes_ago
 
 OUTAGE_S = 20
-START, STOP = minutes_ago(60), minutes_ago(30)
+START, STOP = minutes_ago(8), minutes_ago(1)
 
 
 async def begin(running: Running) -> tuple[Wallbox, str, int, dict[str, Any]]:
@@ -72,8 +72,8 @@ class LockedTransactions:
 
 async def test_killed_before_the_commit_of_a_stop(fragile: Running) -> None:
     wallbox, card, ocpp_id, _ = await begin(fragile)
-    stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
     async with LockedTransactions(fragile.stack.database.owner) as locked:
+        stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
         await eventually(locked.somebody_waits, "the Stop to stand before its commit")
         fragile.listener.kill()
     assert (await the_transaction(fragile.owner))["status"] == "active"
@@ -97,8 +97,8 @@ async def test_killed_after_the_commit_and_before_the_answer(
         api, gateway = await stack.api(), await stack.gateway()
         running = Running(stack, listener, api, gateway, await Person.register(api.port))
         wallbox, card, ocpp_id, _ = await begin(running)
-        stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
         async with LockedTransactions(stack.database.owner) as locked:
+            stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
             await eventually(locked.somebody_waits, "the Stop to stand before its commit")
             proxy.hold()
 

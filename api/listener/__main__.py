@@ -1,0 +1,116 @@
+"""`python -m api.listener`: makes the parts, runs them until SIGTERM or SIGINT, and ends in order. No rules here."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+import uuid
+from typing import Final
+
+import structlog
+from prometheus_client import start_http_server
+from pydantic import ValidationError
+
+from api.bus import Bus, make_bus
+from api.database import make_pool
+from api.listener import logs
+from api.listener.chores import (
+    LIVE_EVERY_S,
+    PARTITIONS_EVERY_S,
+    SWEEP_EVERY_S,
+    LiveKeeper,
+    Sweeper,
+    every,
+    make_partitions,
+)
+from api.listener.dispatch import Dispatch
+from api.listener.membership import Membership
+from api.listener.outbox import Outbox
+from api.listener.storage import Storage
+from api.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+FINISH_TIMEOUT_S: Final = 20.0
+"""What was taken is done or past its deadline of 15 s by then."""
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> int:
+    """Serves until `stop`; then gives up the inbox, finishes what was taken, and sends the answers.
+
+    Returns the exit status: 1 where a part of the process broke, so that whatever watches it starts a new one.
+    """
+    listener_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+    structlog.contextvars.bind_contextvars(listener_id=listener_id)
+    if settings.listener_metrics_port:
+        start_http_server(settings.listener_metrics_port, addr="127.0.0.1")
+    bus, pool = make_bus(settings), await make_pool(settings)
+    storage = Storage(pool)
+    outbox = Outbox(bus)
+    dispatch = Dispatch(storage, outbox, settings.database_pool_size)
+    membership = Membership(bus, storage, bus.channels.listener_inbox(listener_id), dispatch.accept)
+    vital = [asyncio.create_task(dispatch.run()), asyncio.create_task(storage.watch())]
+    background = list(vital)
+    for task in vital:
+        task.add_done_callback(lambda _: stop.set())
+
+    async def start_chores() -> None:
+        if background == vital:
+            background.extend(chores(storage, bus, listener_id))
+
+    try:
+        await membership.keep(stop, start_chores)
+        broken = [task.exception() for task in vital if task.done()]
+        log.info("stopping")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0 if broken else FINISH_TIMEOUT_S):
+                await dispatch.finish()
+    finally:
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await bus.close()
+        pool.terminate()
+    if broken:
+        log.critical("a part of the listener broke", exc_info=broken[0])
+        return 1
+    log.info("stopped")
+    return 0
+
+
+def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
+    """The tasks that run by the clock, from the moment that the database is known to be migrated."""
+    return [
+        asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
+        asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
+        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
+    ]
+
+
+async def serve(settings: Settings) -> int:
+    """Runs until the first SIGTERM or SIGINT; returns the exit status."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return await run(settings, stop)
+
+
+def main() -> int:
+    """The entry of the process; returns its exit status."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
+        print(f"Settings are wrong: {wrong}", file=sys.stderr)  # noqa: T201 - before there is a log
+        return 2
+    logs.configure(settings)
+    try:
+        import uvloop  # noqa: PLC0415 - it has no build for every system
+    except ImportError:
+        return asyncio.run(serve(settings))
+    return uvloop.run(serve(settings))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""What a listener does by the clock: sweeping commands, keeping the live state filled, making partitions."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+import msgspec
+import structlog
+from redis.exceptions import RedisError
+
+from api.bus import Bus
+from api.charge_points import command_state
+from api.charge_points.live import LIVE_TTL_S
+from api.charge_points.live_rebuild import Known, pages
+from api.listener.failures import UnavailableError
+from api.listener.outbox import SET_LIVE, live_change
+from api.listener.storage import Storage
+from wire.messages import Command
+
+log = structlog.get_logger(__name__)
+
+SWEEP_EVERY_S: Final = 1.0
+LIVE_EVERY_S: Final = 1.0
+PARTITIONS_EVERY_S: Final = 24 * 3600.0
+RETRY_EVERY_S: Final = 5.0
+REBUILD_LEASE_S: Final = 10
+"""A listener that dies while it rebuilds is followed by another after this long."""
+
+
+async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
+    """Runs for ever. Servers that are away are waited for; a bug is logged, and the next turn comes all the same."""
+    while True:
+        pause_s = seconds
+        try:
+            await chore()
+        except (UnavailableError, RedisError, OSError) as error:
+            log.debug("a chore waits for its turn", error=str(error))
+            pause_s = min(seconds, RETRY_EVERY_S)
+        except Exception:
+            log.exception("a chore failed")
+        await asyncio.sleep(pause_s)
+
+
+async def make_partitions(storage: Storage) -> None:
+    """Months ahead of time, so that no row ever waits for one."""
+    await storage.attempt(lambda connection: connection.execute("select ensure_partitions()"))
+
+
+class Sweeper:
+    """Ends commands that nobody will end, and publishes those that were committed and forgotten."""
+
+    def __init__(self, storage: Storage, bus: Bus) -> None:
+        self._storage = storage
+        self._bus = bus
+
+    async def sweep(self) -> None:
+        """One turn."""
+        now = datetime.now(UTC)
+        for row in await self._storage.attempt(lambda connection: command_state.end_overdue(connection, now)):
+            log.warning("command ended overdue", command_id=str(row["id"]), status=row["status"],
+                        charge_point_id=str(row["charge_point_id"]), action=row["action"])  # fmt: skip
+        await self._storage.attempt(lambda connection: self._publish_forgotten(connection, now))
+
+    async def _publish_forgotten(self, connection: asyncpg.Connection, now: datetime) -> None:
+        """Published under the row's lock; a gateway that has had it already ignores the repeat of its id."""
+        published: list[str] = []
+        offline: list[str] = []
+        for command in await command_state.unpublished(connection, now):
+            reached = await self._publish(command)
+            (published if reached else offline).append(command.id)
+        if published:
+            await command_state.mark_published(connection, published, now)
+        if offline:
+            await command_state.mark_offline(connection, offline, now)
+
+    async def _publish(self, command: Command) -> bool:
+        holder = await self._bus.connection_of(command.charge_point_id)
+        if holder is None or holder.epoch != command.epoch:
+            return False
+        return await self._bus.publish(self._bus.channels.gateway_inbox(holder.gateway_id), [command]) > 0
+
+
+class LiveKeeper:
+    """Notices that Redis was emptied, and fills the live state from PostgreSQL: one listener of all does it."""
+
+    def __init__(self, storage: Storage, bus: Bus, listener_id: str) -> None:
+        self._storage = storage
+        self._bus = bus
+        self._listener_id = listener_id
+
+    async def keep(self) -> None:
+        """One turn."""
+        marker = self._bus.channels.live_marker
+        if not await self._bus.redis.set(marker, self._listener_id, nx=True, ex=REBUILD_LEASE_S):
+            return
+        try:
+            count = await self._storage.attempt(self._rebuild)
+        except BaseException:
+            with contextlib.suppress(RedisError, OSError):
+                await self._bus.redis.delete(marker)
+            raise
+        await self._bus.redis.set(marker, self._listener_id)
+        log.info("live state rebuilt", charge_points=count)
+
+    async def _rebuild(self, connection: asyncpg.Connection) -> int:
+        count = 0
+        async for page in pages(connection):
+            await self._fill(page)
+            await self._bus.redis.expire(self._bus.channels.live_marker, REBUILD_LEASE_S)
+            count += len(page)
+        return count
+
+    async def _fill(self, page: list[Known]) -> None:
+        channels = self._bus.channels
+        changes = [live_change(channels.live(known.charge_point_id), known.epoch, known.fields) for known in page]
+        await self._bus.redis.eval(SET_LIVE, 0, msgspec.msgpack.encode(changes), str(LIVE_TTL_S), "1")

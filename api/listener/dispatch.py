@@ -1,0 +1,94 @@
+"""Where each message that arrives goes: to its charge point's lane, or to a batch. It commits and answers nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+
+from api.listener.batches import ConnectBatches, MeterValueBatches, Note, NoteBatches
+from api.listener.calls import Calls
+from api.listener.drain import Drain
+from api.listener.lanes import Lanes
+from api.listener.metrics import FRAMES_DROPPED
+from api.listener.outbox import Outbox
+from api.listener.storage import Storage
+from wire.messages import ChargePointCall, CommandOutcome, Connect, Disconnected, LoggedFrame, Message
+
+log = structlog.get_logger(__name__)
+
+FOR_BATCHES: Final = 3
+"""Connections that messages going alone leave to the three kinds of batches."""
+MOST_FRAMES: Final = 10_000
+"""Frames for the log that may wait; nobody waits for them, so what is above is dropped and counted."""
+IDLE_POLL_S: Final = 0.01
+
+
+class Dispatch:
+    """Takes what the inbox receives and sees it through."""
+
+    def __init__(self, storage: Storage, outbox: Outbox, pool_size: int) -> None:
+        self._calls = Calls(storage, outbox)
+        self._meter_values = MeterValueBatches(storage, outbox, self._calls)
+        self._outbox = outbox
+        self._lanes = Lanes(self._batch, self._alone)
+        self._batches: Drain[ChargePointCall | LoggedFrame] = Drain(self._write_batch)
+        self._connects: Drain[Connect] = Drain(ConnectBatches(storage, outbox).write)
+        self._notes: Drain[Note] = Drain(NoteBatches(storage, outbox).write)
+        self._slots = asyncio.Semaphore(max(1, pool_size - FOR_BATCHES))
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def accept(self, messages: Sequence[Message]) -> None:
+        """Takes messages in the order in which they arrived."""
+        for message in messages:
+            if isinstance(message, ChargePointCall):
+                self._lanes.accept(message)
+            elif isinstance(message, LoggedFrame):
+                self._accept_frame(message)
+            elif isinstance(message, Connect):
+                self._connects.add(message)
+            elif isinstance(message, Disconnected | CommandOutcome):
+                self._notes.add(message)
+            else:
+                log.warning("not for a listener", type=type(message).__name__)
+
+    def _accept_frame(self, frame: LoggedFrame) -> None:
+        if len(self._batches) < MOST_FRAMES:
+            self._batches.add(frame)
+        else:
+            FRAMES_DROPPED.inc()
+
+    def _batch(self, call: ChargePointCall) -> None:
+        self._batches.add(call)
+
+    async def _write_batch(self, batch: list[ChargePointCall | LoggedFrame]) -> None:
+        try:
+            await self._meter_values.write(batch)
+        finally:
+            for message in batch:
+                if isinstance(message, ChargePointCall):
+                    self._lanes.finished(message)
+
+    def _alone(self, call: ChargePointCall) -> None:
+        task = asyncio.create_task(self._process(call))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _process(self, call: ChargePointCall) -> None:
+        try:
+            async with self._slots:
+                await self._calls.process(call)
+        finally:
+            self._lanes.finished(call)
+
+    async def run(self) -> None:
+        """Runs for ever: the batches and what goes out."""
+        async with asyncio.TaskGroup() as group:
+            for worker in (self._batches, self._connects, self._notes, self._outbox):
+                group.create_task(worker.run())
+
+    async def finish(self) -> None:
+        """Waits until all that was accepted is committed or dropped, and its answers are out."""
+        work = (self._lanes, self._batches, self._connects, self._notes, self._outbox)
+        while any(len(part) for part in work):  # noqa: ASYNC110 - five parts, and only at the end of the process
+            await asyncio.sleep(IDLE_POLL_S)

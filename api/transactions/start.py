@@ -1,0 +1,213 @@
+"""StartTransaction (OCPP 1.6 4.8): a failed check never blocks it; it is stored, flagged and answered.
+
+One charge point's Starts and Stops are done one at a time (an advisory lock); unique constraints back that up.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from api.accounting.plausibility import IMPLAUSIBLE_TIME, is_plausible_time
+from api.charge_points.answers import Answer, encode_payload, received_at
+from api.charge_points.live import connector_fields
+from api.sharing.authorization import authorize
+from api.sharing.decision import Decision
+from api.sharing.ocpp import id_tag_info
+from api.transactions.held import NEVER_STOPPED, POSSIBLE_REPLAY, SECOND_START, UNPROCESSED, with_reasons
+from api.transactions.replays import Known, NewStart, find_replayed
+from api.transactions.requests import StartRequest, read_start, salvage_start
+from api.transactions.transaction_id import ocpp_transaction_id
+from wire.messages import ChargePointCall
+
+REMOTE_START_WINDOW: Final = timedelta(minutes=15)
+"""Longest time from a RemoteStartTransaction to the Start that it caused: the person still has to plug in."""
+CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
+"""A charge point's clock may be this far behind: a first tariff made so shortly after a start was in force at it."""
+
+LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
+BOOT_COUNT: Final = "select boot_count from charge_points where id = $1"
+KNOWN: Final = """
+select id, started_at, occurrence, start_boot_count, status from transactions
+where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4
+    and (started_at = $5 or status = 'active')
+"""
+OPEN: Final = """
+select id, started_at, meter_start_wh, held_reasons from transactions
+where charge_point_id = $1 and connector_id = $2 and status = 'active' order by id
+"""
+ABANDON: Final = """
+update transactions t set status = 'abandoned', held_reasons = $2, energy_wh = (
+    select v.energy_wh - t.meter_start_wh from meter_values v
+    where v.transaction_id = t.id and v.energy_wh >= t.meter_start_wh order by v.sampled_at desc limit 1)
+where t.id = $1
+"""
+HOLD: Final = "update transactions set held_reasons = $2 where id = $1"
+LINK: Final = "update commands set transaction_id = $1 where id = $2"
+REMOTE_START: Final = """
+select id, created_at from commands
+where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction_id is null
+    and status in ('queued', 'sent', 'accepted', 'unknown')
+    and upper(payload ->> 'idTag') = $2 and coalesce((payload ->> 'connectorId')::integer, $3) = $3
+    and created_at between $4::timestamptz - $5::interval and $4::timestamptz
+order by created_at desc limit 1
+"""
+TARIFF: Final = """
+select id, currency, elements from tariffs where charge_point_id = $1 and created_at <= $2::timestamptz + $3::interval
+order by (created_at <= $2) desc, case when created_at <= $2 then $2 - created_at else created_at - $2 end limit 1
+"""
+NUMBER: Final = "select nextval(pg_get_serial_sequence('transactions', 'id')), transaction_id_key from installation"
+INSERT: Final = """
+insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
+    started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
+    held_reasons, tariff_id, tariff, currency)
+overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+on conflict on constraint uq_transactions_start do nothing
+returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
+"""
+ANSWERED: Final = """
+select ocpp_transaction_id, public_id, id_tag_status, status, held_reasons from transactions where id = $1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    """A Start as it came in, and how often its charge point had booted by then."""
+
+    charge_point_id: UUID
+    request: StartRequest
+    at: datetime
+    boot_count: int
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether the charge point's clock can be right."""
+        return is_plausible_time(self.request.started_at, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a new transaction finds on its connector: its own status, and why it is held."""
+
+    status: str
+    held_reasons: list[str]
+
+
+async def lock_charge_point(connection: asyncpg.Connection, charge_point_id: str) -> None:
+    """Waits until no other Start or Stop of this charge point is in a transaction."""
+    await connection.execute(LOCK, charge_point_id)
+
+
+async def start(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
+    """Stores the transaction, or finds the one of which this is a replay, and answers with its id."""
+    return await _start(connection, call, read_start(call.payload), [])
+
+
+async def start_salvaged(connection: asyncpg.Connection, call: ChargePointCall) -> Answer:
+    """Gives a Start that cannot be processed its transaction all the same, held for a person."""
+    return await _start(connection, call, salvage_start(call.payload), [UNPROCESSED])
+
+
+async def _start(
+    connection: asyncpg.Connection, call: ChargePointCall, request: StartRequest, reasons: Sequence[str]
+) -> Answer:
+    charge_point_id, at = UUID(call.charge_point_id), received_at(call)
+    await lock_charge_point(connection, call.charge_point_id)
+    boot_count = await connection.fetchval(BOOT_COUNT, charge_point_id)
+    arrival = _Arrival(charge_point_id, request, at, boot_count)
+    decision = await authorize(connection, charge_point_id, request.tag, at, starting_on=request.connector_id)
+    found = await _find(connection, arrival)
+    if isinstance(found, NewStart):
+        row = await _insert(connection, arrival, found, decision, reasons)
+        if row is not None:
+            return _answer(request, row, decision)
+        found = await _find(connection, arrival)
+    if isinstance(found, NewStart):
+        raise RuntimeError("the unique constraint saw a Start that the query does not")
+    return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
+
+
+async def _find(connection: asyncpg.Connection, arrival: _Arrival) -> Known | NewStart:
+    request, started_at = arrival.request, arrival.request.started_at
+    rows = await connection.fetch(
+        KNOWN, arrival.charge_point_id, request.connector_id, request.tag, request.meter_start, started_at
+    )
+    known = [Known(**row) for row in rows]
+    return find_replayed(known, started_at, is_plausible=arrival.is_plausible, boot_count=arrival.boot_count)
+
+
+async def _insert(
+    connection: asyncpg.Connection, arrival: _Arrival, new: NewStart, decision: Decision, reasons: Sequence[str]
+) -> Mapping[str, Any] | None:
+    request = arrival.request
+    place = await _take_place(connection, arrival)
+    flags = [POSSIBLE_REPLAY] if new.occurrence else []
+    command = await _remote_start(connection, arrival)
+    tariff = await _tariff(connection, arrival, command)
+    number, key = await connection.fetchrow(NUMBER)
+    row = await connection.fetchrow(
+        INSERT,
+        *(number, arrival.charge_point_id, request.connector_id, ocpp_transaction_id(key, number), request.tag),
+        *(decision.status, decision.driver_id, request.started_at, arrival.at, arrival.boot_count),
+        *(request.meter_start, new.occurrence, request.reservation_id, place.status),
+        with_reasons(reasons, [*flags, *place.held_reasons]),
+        *((tariff["id"], _frozen(tariff), tariff["currency"]) if tariff else (None, None, None)),
+    )
+    if row is not None and command is not None:
+        await connection.execute(LINK, number, command["id"])
+    return row  # type: ignore[no-any-return]
+
+
+async def _take_place(connection: asyncpg.Connection, arrival: _Arrival) -> _Place:
+    """Of two transactions open on one connector, the one that began earlier was never stopped; both are held."""
+    started_at = arrival.request.started_at
+    reasons = [] if arrival.is_plausible else [IMPLAUSIBLE_TIME]
+    status = "active"
+    for other in await connection.fetch(OPEN, arrival.charge_point_id, arrival.request.connector_id):
+        began_later = arrival.is_plausible and started_at < other["started_at"] <= arrival.at
+        theirs, ours = (SECOND_START, NEVER_STOPPED) if began_later else (NEVER_STOPPED, SECOND_START)
+        held = with_reasons(other["held_reasons"], [theirs])
+        await connection.execute(HOLD if began_later else ABANDON, other["id"], held)
+        reasons.append(ours)
+        status = "abandoned" if began_later else status
+    return _Place(status, reasons)
+
+
+async def _remote_start(connection: asyncpg.Connection, arrival: _Arrival) -> Mapping[str, Any] | None:
+    """The RemoteStartTransaction that caused this Start, where there is one (5.11)."""
+    request = arrival.request
+    return await connection.fetchrow(  # type: ignore[no-any-return]
+        REMOTE_START, arrival.charge_point_id, request.tag, request.connector_id, arrival.at, REMOTE_START_WINDOW
+    )
+
+
+async def _tariff(
+    connection: asyncpg.Connection, arrival: _Arrival, command: Mapping[str, Any] | None
+) -> Mapping[str, Any] | None:
+    """The price that was shown to who started by the app; else the one in force at the start."""
+    at = arrival.request.started_at if arrival.is_plausible else arrival.at
+    if command is not None:
+        at = command["created_at"]
+    return await connection.fetchrow(TARIFF, arrival.charge_point_id, at, CLOCK_DIFFERENCE)  # type: ignore[no-any-return]
+
+
+def _frozen(tariff: Mapping[str, Any]) -> dict[str, Any]:
+    return {"currency": tariff["currency"], "elements": tariff["elements"]}
+
+
+def _answer(request: StartRequest, row: Mapping[str, Any], decision: Decision) -> Answer:
+    payload = {
+        "idTagInfo": id_tag_info(decision, row["id_tag_status"]),
+        "transactionId": row["ocpp_transaction_id"],
+    }
+    live = connector_fields(request.connector_id, transaction_id=str(row["public_id"]))
+    about = {
+        "transaction_id": str(row["public_id"]),
+        "connector_id": request.connector_id,
+        "id_tag_status": row["id_tag_status"],
+        "held_reasons": row["held_reasons"],
+    }
+    return Answer(encode_payload(payload), live=live if row["status"] == "active" else {}, about=about)

@@ -1,0 +1,162 @@
+"""StopTransaction (OCPP 1.6 4.10): it cannot be refused; what does not fit is stored, flagged and answered as valid.
+
+The first Stop of a transaction is applied and rated; an identical one changes nothing; one that differs holds it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+
+from api.accounting.plausibility import check_session
+from api.accounting.rating import ChargeDetailRecord, rate, record_to_json
+from api.accounting.tariff import tariff_from_json
+from api.charge_points.answers import Answer, encode_payload, received_at
+from api.charge_points.live import connector_fields
+from api.sharing.authorization import authorize
+from api.sharing.ocpp import id_tag_info
+from api.transactions.held import DIFFERING_STOP, ID_TAG_NOT_ACCEPTED, TARIFF_UNREADABLE, with_reasons
+from api.transactions.meter_values import store_transaction_data
+from api.transactions.requests import StopRequest, read_stop
+from api.transactions.start import HOLD, lock_charge_point
+from wire.messages import ChargePointCall
+
+FIND: Final = """
+select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.meter_start_wh, t.held_reasons, t.tariff,
+    t.id_tag_status, c.rated_power_w
+from transactions t join charge_points c on c.id = t.charge_point_id
+where t.charge_point_id = $1 and t.ocpp_transaction_id = $2::bigint
+"""
+RECORD: Final = """
+insert into transaction_stops (charge_point_id, ocpp_transaction_id, digest, transaction_id, applied, id_tag,
+    meter_stop_wh, stopped_at, reason, received_at)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+on conflict (charge_point_id, ocpp_transaction_id, digest) do nothing
+returning true
+"""
+APPLY: Final = """
+update transactions
+set status = 'stopped', stopped_at = $2, stop_received_at = $3, stop_reason = $4, meter_stop_wh = $5, energy_wh = $6,
+    held_reasons = $7, total_minor = $8, charge_detail_record = $9
+where id = $1
+"""
+RUNNING: Final = """
+select public_id from transactions where charge_point_id = $1 and connector_id = $2 and status = 'active'
+order by id desc limit 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """What a finished session comes to: held, or rated."""
+
+    held_reasons: list[str]
+    energy_wh: int | None
+    record: ChargeDetailRecord | None
+
+
+async def stop(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
+    """Stores the stop and, where it is the first of its transaction, finishes and rates it."""
+    request = read_stop(call.payload)
+    await lock_charge_point(connection, call.charge_point_id)
+    transaction = await connection.fetchrow(FIND, call.charge_point_id, request.transaction_id)
+    live: dict[str, bytes] = {}
+    is_new = await _record(connection, call, request, transaction)
+    if is_new:
+        live = await _finish(connection, call, request, transaction)
+    about: dict[str, object] = {
+        "transaction_id": str(transaction["public_id"]) if transaction else None,
+        "is_replay": not is_new,
+    }
+    return Answer(await _payload(connection, call, request), live=live, about=about)
+
+
+async def _record(
+    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest, transaction: Mapping[str, Any] | None
+) -> bool:
+    """Whether this Stop was not seen before."""
+    is_first = transaction is not None and transaction["status"] != "stopped"
+    recorded = await connection.fetchval(
+        RECORD,
+        *(call.charge_point_id, request.transaction_id, request.digest, transaction and transaction["id"], is_first),
+        *(request.id_tag, request.meter_stop, request.stopped_at, request.reason, received_at(call)),
+    )
+    return recorded is not None
+
+
+async def _finish(
+    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest, transaction: Mapping[str, Any] | None
+) -> dict[str, bytes]:
+    """Applies a Stop that was not seen before; gives the live state that follows from it."""
+    connector_id = transaction["connector_id"] if transaction else 0
+    values = request.transaction_data or []
+    await store_transaction_data(connection, call, connector_id, request.transaction_id, values)
+    if transaction is None:
+        return {}
+    if transaction["status"] == "stopped":
+        await connection.execute(HOLD, transaction["id"], with_reasons(transaction["held_reasons"], [DIFFERING_STOP]))
+        return {}
+    await _apply(connection, request, received_at(call), transaction)
+    running = await connection.fetchval(RUNNING, call.charge_point_id, connector_id)
+    return connector_fields(connector_id, transaction_id=running and str(running), power_w=None)
+
+
+async def _apply(
+    connection: asyncpg.Connection, request: StopRequest, arrived: datetime, transaction: Mapping[str, Any]
+) -> None:
+    result = settle(transaction, request, arrived)
+    await connection.execute(
+        APPLY,
+        *(transaction["id"], request.stopped_at, arrived, request.reason, request.meter_stop, result.energy_wh),
+        result.held_reasons,
+        *((result.record.total_minor, record_to_json(result.record)) if result.record else (None, None)),
+    )
+
+
+def settle(transaction: Mapping[str, Any], request: StopRequest, arrived: datetime) -> _Result:
+    """Held with its reasons, or rated by its frozen tariff. Pure."""
+    energy_wh = request.meter_stop - transaction["meter_start_wh"]
+    reasons = check_session(
+        meter_start_wh=transaction["meter_start_wh"],
+        meter_stop_wh=request.meter_stop,
+        started_at=transaction["started_at"],
+        stopped_at=request.stopped_at,
+        received_at=arrived,
+        rated_power_w=transaction["rated_power_w"],
+    )
+    if transaction["id_tag_status"] != "Accepted" and energy_wh > 0:
+        reasons.append(ID_TAG_NOT_ACCEPTED)
+    held = with_reasons(transaction["held_reasons"], reasons)
+    record, held = _rated(transaction, request, held)
+    return _Result(held, energy_wh if energy_wh >= 0 else None, record)
+
+
+def _rated(
+    transaction: Mapping[str, Any], request: StopRequest, held: Sequence[str]
+) -> tuple[ChargeDetailRecord | None, list[str]]:
+    frozen = transaction["tariff"]
+    if held or frozen is None:
+        return None, list(held)
+    try:
+        tariff = tariff_from_json(frozen["currency"], frozen["elements"])
+        record = rate(
+            tariff,
+            meter_start_wh=transaction["meter_start_wh"],
+            meter_stop_wh=request.meter_stop,
+            started_at=transaction["started_at"],
+            stopped_at=request.stopped_at,
+        )
+    except (KeyError, TypeError, ValueError):
+        return None, [TARIFF_UNREADABLE]
+    return record, []
+
+
+async def _payload(connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest) -> bytes:
+    """idTagInfo only where an idTag was given (6.48); its status cannot prevent the stop."""
+    if request.id_tag is None:
+        return b"{}"
+    decision = await authorize(connection, UUID(call.charge_point_id), request.id_tag, received_at(call))
+    return encode_payload({"idTagInfo": id_tag_info(decision)})
