@@ -1,6 +1,6 @@
 """Codec of OCPP-J frames: text to Call, CallResult, CallError or Unreadable, and back. Pure, and blind to payloads.
 
-A payload stays the exact bytes that arrived (but `null` is `{}`). Whether it fits its action is `validation`'s question.
+A payload stays the exact bytes that arrived (but `null` is `{}`); whether it fits its action, `validation` says.
 
 What makes a frame unreadable, and how it is answered (J 4.2; codes of J 4.2.3, table 7):
 

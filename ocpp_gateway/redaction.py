@@ -4,8 +4,6 @@ The only secret in OCPP 1.6 payloads is the AuthorizationKey (WP A00): in Change
 answer of a charge point that should not have told.
 """
 
-from typing import Any
-
 import orjson
 
 HIDDEN = "***"
@@ -17,13 +15,12 @@ def redacted(frame: bytes) -> bytes:
     if _SECRET_KEY.encode() not in frame.lower():
         return frame
     try:
-        elements = orjson.loads(frame)
-    except orjson.JSONDecodeError:
+        return orjson.dumps(_hide(orjson.loads(frame)))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError, RecursionError):
         return HIDDEN.encode()
-    return orjson.dumps(_hide(elements))
 
 
-def _hide(value: Any) -> Any:
+def _hide(value: object) -> object:
     if isinstance(value, list):
         return [_hide(item) for item in value]
     if not isinstance(value, dict):

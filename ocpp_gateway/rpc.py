@@ -27,6 +27,8 @@ class Send(msgspec.Struct, frozen=True):
     """Write this frame to the socket."""
 
     frame: bytes
+    error_code: str = ""
+    """The code, where it is a CALLERROR."""
 
 
 class Forward(msgspec.Struct, frozen=True):
@@ -43,6 +45,8 @@ class Note(msgspec.Struct, frozen=True):
 
     direction: Literal["in", "out"]
     frame: bytes
+    action: str = ""
+    """Empty for anything but a CALL."""
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -114,7 +118,7 @@ class Session:
         if isinstance(frame, Unreadable):
             self._unreadable_in_a_row += 1
             if self._unreadable_in_a_row >= MAX_UNREADABLE_IN_A_ROW:
-                return [Note("in", data), Close(1008, "too many unreadable frames")]
+                return [Note("in", data, frame.action), Close(1008, "too many unreadable frames")]
             if not frame.answerable:
                 return [Note("in", data)]
         else:
@@ -134,7 +138,7 @@ class Session:
         self._forwarded = None
         if outcome.registration:
             self.registration = outcome.registration
-        effects.append(Send(_answer(forwarded, outcome)))
+        effects.append(_answer(forwarded, outcome))
         self._advance(now, effects)
         return effects
 
@@ -202,7 +206,8 @@ class Session:
         else:
             self._forward(frame, flaw, waiting.received_at, effects)
             return
-        effects += (Note("in", waiting.data), Send(answer), Note("out", answer))
+        sent = Send(answer, flaw.code if flaw is not None else "")
+        effects += (Note("in", waiting.data, frame.action), sent, Note("out", answer))
 
     def _forward(self, frame: Call | Unreadable, flaw: Flaw | None, received_at: float, effects: list[Effect]) -> None:
         self._sequence += 1
@@ -218,7 +223,7 @@ class Session:
         command = self._commands.popleft()
         self._sent, self._sent_deadline = command, min(now + self._command_timeout_s, command.deadline)
         frame = frames.call_frame(command.id, command.action, command.payload)
-        effects += (Send(frame), Note("out", frame), _ended(command, "sent", now))
+        effects += (Send(frame), Note("out", frame, command.action), _ended(command, "sent", now))
 
     def _command_answered(self, frame: CallResult | CallError, data: bytes, now: float) -> list[Effect]:
         """An answer that nobody waits for, such as a CALLERROR of id "-1", ends nothing: noted and dropped."""
@@ -231,12 +236,13 @@ class Session:
         return effects
 
 
-def _answer(forwarded: _Forwarded, outcome: CallOutcome) -> bytes:
-    if outcome.error_code:
-        return frames.call_error_frame(forwarded.message_id, outcome.error_code, outcome.error_description)
-    if forwarded.flaw is not None:
-        return frames.call_error_frame(forwarded.message_id, forwarded.flaw.code, forwarded.flaw.description)
-    return frames.call_result_frame(forwarded.message_id, outcome.payload)
+def _answer(forwarded: _Forwarded, outcome: CallOutcome) -> Send:
+    code, description = outcome.error_code, outcome.error_description
+    if not code and forwarded.flaw is not None:
+        code, description = forwarded.flaw.code, forwarded.flaw.description
+    if code:
+        return Send(frames.call_error_frame(forwarded.message_id, code, description), code)
+    return Send(frames.call_result_frame(forwarded.message_id, outcome.payload))
 
 
 def _outcome(command: Command, frame: CallResult | CallError, now: float) -> CommandOutcome:
@@ -247,13 +253,14 @@ def _outcome(command: Command, frame: CallResult | CallError, now: float) -> Com
     if flaw is None:
         return _ended(command, "result", now, payload=frame.payload)
     description = f"{flaw.code}: {flaw.description}"
-    return _ended(command, "call_error", now, frame.payload, "FormationViolation", description)
+    return _ended(command, "call_error", now, payload=frame.payload, code="FormationViolation", description=description)
 
 
 def _ended(
     command: Command,
     status: Literal["sent", "result", "call_error", "offline", "timeout", "unknown"],
     now: float,
+    *,
     payload: bytes = b"",
     code: str = "",
     description: str = "",
