@@ -124,9 +124,7 @@ class Gateway:
         await self._say_last_words()
         for server in self._servers:
             server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._end_tasks()
         await self._redis.aclose()
 
     # --- what comes over Redis ---
@@ -219,6 +217,14 @@ class Gateway:
     def _is_busy(self) -> bool:
         sessions = (connection.session for connection in self._services.sockets if connection.is_open)
         return any(session is not None and session.is_busy for session in sessions)
+
+    async def _end_tasks(self) -> None:
+        """Cancels until it takes: `asyncio.wait_for` before Python 3.12, which libraries use, may swallow it once."""
+        running = set(self._tasks)
+        while running:
+            for task in running:
+                task.cancel()
+            _, running = await asyncio.wait(running, timeout=0.2)
 
     async def _say_last_words(self) -> None:
         self._services.message_log.flush()

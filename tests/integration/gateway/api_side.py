@@ -70,6 +70,8 @@ class ApiSide:
             with suppress(Exception):
                 await self._subscription.aclose()  # type: ignore[no-untyped-call]
             self._subscription = None
+        with suppress(Exception):
+            await self.redis.connection_pool.disconnect()
 
     async def close(self) -> None:
         """Stops, and closes the connections to Redis."""
@@ -106,12 +108,12 @@ class ApiSide:
         """Waits for this outcome of a command."""
         return await self.wait_for(CommandOutcome, lambda one: one.id == command.id and one.status == status)
 
-    async def holder(self, charge_point_id: str) -> tuple[str, int]:
+    async def holder(self, charge_point_id: str, at_least: int = 0) -> tuple[str, int]:
         """Waits until the registry names a gateway for this charge point; returns it and the epoch."""
         async with asyncio.timeout(WAIT_S):
             while True:
                 gateway, epoch = await self.redis.hmget(self.channels.connection(charge_point_id), ["gateway", "epoch"])
-                if gateway is not None and epoch is not None:
+                if gateway is not None and epoch is not None and int(epoch) >= at_least:
                     return (gateway.decode() if isinstance(gateway, bytes) else gateway), int(epoch)
                 await asyncio.sleep(0.01)
 

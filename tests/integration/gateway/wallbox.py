@@ -28,6 +28,21 @@ def basic(user: str, key: bytes) -> dict[str, str]:
     return {"Authorization": "Basic " + b64encode(user.encode() + b":" + key).decode()}
 
 
+def opening_request(identity: str = "CP1", key: bytes = KEY) -> bytes:
+    """The bytes of a good handshake, for tests that hold the socket themselves."""
+    lines = (
+        f"GET /{identity} HTTP/1.1",
+        "Host: x",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==",
+        "Sec-WebSocket-Protocol: ocpp1.6",
+        f"Authorization: {basic(identity, key)['Authorization']}",
+    )
+    return "\r\n".join((*lines, "", "")).encode()
+
+
 class Wallbox:
     """An open connection."""
 
