@@ -6,6 +6,9 @@ Redis says who is up, `forwarding` says who missed an attempt; `now` is a monoto
 from collections.abc import Collection, Iterable
 from hashlib import blake2b
 
+MAX_REMEMBERED = 100_000
+"""Choices kept; some keys are identities that strangers made up."""
+
 
 class Listeners:
     """The inbox channels of the listeners that are up."""
@@ -54,12 +57,10 @@ class Listeners:
         fresh = self._up - self._avoided.keys()
         chosen = _nearest(key, (fresh.difference(tried) or self._up.difference(tried) or fresh or self._up))
         if not tried and chosen is not None:
+            if len(self._nearest) >= MAX_REMEMBERED:
+                self._nearest.clear()
             self._nearest[key] = chosen
         return chosen
-
-    def forget(self, key: str) -> None:
-        """Nothing more will come for `key`."""
-        self._nearest.pop(key, None)
 
     def _forgive(self, now: float) -> None:
         if not self._avoided:
