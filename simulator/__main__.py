@@ -24,6 +24,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command()
 def simulate(
+    *,
     url: Annotated[str, typer.Option(help="Central system, ws://host:port[/prefix], with or without the identity.")],
     identity: Annotated[str, typer.Option(help="Identity; taken from the end of the URL if left out.")] = "",
     key: Annotated[str, typer.Option(help="Key for Basic authentication.", envvar="SIMULATOR_KEY")] = "",

@@ -95,6 +95,8 @@ class SimulatedChargePoint:
             report=self.report,
             chance=chance,
         )
+        self.introduced = asyncio.Event()
+        """Booted and its connectors announced; from then on people may come, online or not."""
         self._booted = False
         self._boot_now = asyncio.Event()
         self._heartbeat_changed = asyncio.Event()
@@ -176,6 +178,7 @@ class SimulatedChargePoint:
             stop_what_lost_power(self)
             for number in [0, *self.connectors]:
                 await self.send_status(number)
+            self.introduced.set()
 
     async def _boot(self, request: Callable[[object], Awaitable[Answer]]) -> None:
         """BootNotification until it is Accepted, at the interval that the answer gives (4.2)."""
@@ -225,11 +228,15 @@ class SimulatedChargePoint:
     def lose_power(self) -> None:
         """Everything stops without a word; what is in the state survives until the next boot."""
         self.report("power_loss")
-        self._booted = False
+        self._power_down()
         for connector in self.connectors.values():
             if connector.session is not None and connector.session.task is not None:
                 connector.session.task.cancel()
         self.network.cut(self.behaviour.power_off_for_s)
+
+    def _power_down(self) -> None:
+        self._booted = False
+        self.introduced.clear()
 
     # --- sessions and transactions ----------------------------------------------------------------------------------
 
@@ -325,7 +332,7 @@ class SimulatedChargePoint:
             await asyncio.wait(tasks)
         if reason == "SoftReset":
             await self.outbox.idle.wait()
-        self._booted = False
+        self._power_down()
         self.network.drop()
 
     def plan_availability(self, connector_id: int, *, operative: bool) -> bool:

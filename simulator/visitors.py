@@ -22,7 +22,7 @@ async def receive_visitors(box: "SimulatedChargePoint") -> None:
     tags = itertools.cycle(box.behaviour.id_tags)
     turns = itertools.cycle(box.connectors.values())
     while not _enough(box):
-        await box.network.accepted.wait()
+        await box.introduced.wait()
         box.session_over.clear()
         session = _present(box, next(turns), tags)
         if session is None or session.task is None:
