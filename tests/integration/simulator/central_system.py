@@ -148,7 +148,8 @@ class CentralSystem:
                     self._pending.pop(frame[1]).set_result(frame)
 
     async def _answer(self, connection: ServerConnection, message: Received) -> None:
-        answer = self.answers.get(message.action, lambda _: {})(message.payload)
+        decide = self.answers.get(message.action)
+        answer = decide(message.payload) if decide else {}
         if isinstance(answer, CallError):
             await connection.send(json.dumps([4, message.message_id, answer.code, "", {}]))
         elif not isinstance(answer, Silence):
