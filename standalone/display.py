@@ -36,7 +36,7 @@ class Display:
 
     def say(self, sentence: str) -> None:
         """A sentence above the living line."""
-        self._console.print(Text(sentence))
+        self._console.print(Text(sentence), soft_wrap=True)
 
     def table(self, rows: list[tuple[str, str]]) -> None:
         """What people need to go on."""

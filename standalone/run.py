@@ -132,7 +132,7 @@ def _rows(options: Options, folder: Folder, demo: Demo | None) -> list[tuple[str
             ("Owner", f"{demo.owner.email}  password {demo.owner.password}"),
             ("Guest", f"{demo.guest.email}  password {demo.guest.password}"),
         ]
-    return [*rows, ("Metrics", f"{where.api}/metrics  {where.operations}/metrics"),
+    return [*rows, ("Metrics", f"{where.api}/metrics"), ("", f"{where.operations}/metrics"),
             ("Data and logs", f"{folder.path}"), ("Stop", "Ctrl-C")]  # fmt: skip
 
 
@@ -145,16 +145,21 @@ def _watch(supervisor: Supervisor, display: Display, client: DemoClient | None) 
         if client is not None and time.monotonic() >= next_status:
             news = _news(client)
             next_status = time.monotonic() + STATUS_EVERY_S
-        states = " ".join(f"{part.name} {'up' if part.running else 'DOWN'}," for part in supervisor.parts)
-        display.status(f"{states} {news}".rstrip(" ,"))
+        display.status(f"{_states(supervisor)}{news}")
         time.sleep(LOOK_S)
 
 
+def _states(supervisor: Supervisor) -> str:
+    down = [part.name for part in supervisor.parts if not part.running]
+    return f"{', '.join(down)} DOWN" if down else f"{len(supervisor.parts)} processes up"
+
+
 def _news(client: DemoClient) -> str:
+    """What the owner sees now, as the second half of the living line."""
     try:
         status = client.status()
     except Problem as problem:
-        return str(problem)
-    last = f", the last one {status.last}" if status.last else ""
+        return f" · {problem}"
+    last = f", last {status.last}" if status.last else ""
     online = f"{status.online} of {status.charge_points} charge points online"
-    return f"{online}, {status.transactions} finished transactions{last}"
+    return f" · {online} · transactions finished: {status.transactions}{last}"
