@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -52,14 +53,24 @@ class Installation:
         return kept
 
     def get(self, path: str) -> dict[str, Any]:
+        """Reads as the demo's owner."""
+        return self.request("GET", path)
+
+    def request(self, method: str, path: str) -> dict[str, Any]:
         """A request as the demo's owner."""
         with httpx.Client(base_url=f"http://127.0.0.1:{self.http_port}/api/v1", trust_env=False) as client:
             owner = self.demo["owner"]
             form = {"username": owner["email"], "password": owner["password"]}
             token = client.post("/auth/token", data=form).raise_for_status().json()["access_token"]
-            answer = client.get(path, headers={"Authorization": f"Bearer {token}"}).raise_for_status()
-            content: dict[str, Any] = answer.json()
+            answer = client.request(method, path, headers={"Authorization": f"Bearer {token}"})
+            content: dict[str, Any] = answer.raise_for_status().json()
             return content
+
+    def charging_for(self, seconds: float) -> list[dict[str, Any]]:
+        """The transactions that have been running for so long."""
+        begun = datetime.now(UTC) - timedelta(seconds=seconds)
+        active = [one for one in self.get("/transactions")["items"] if one["status"] == "active"]
+        return [one for one in active if datetime.fromisoformat(one["started_at"]) < begun]
 
     def finished(self) -> list[dict[str, Any]]:
         """The finished transactions, newest first."""
@@ -77,7 +88,7 @@ class Installation:
 def _holds(condition: Callable[[], object]) -> bool:
     try:
         return bool(condition())
-    except (httpx.HTTPError, OSError, KeyError):
+    except (httpx.HTTPError, OSError, LookupError):
         return False
 
 
@@ -100,6 +111,9 @@ def installation(tmp_path: Path) -> Installation:
 @pytest.mark.slow
 def test_a_car_charges_and_a_second_start_keeps_everything(installation: Installation) -> None:
     with installation.running() as process:
+        installation.until(process, lambda: installation.charging_for(2))
+        running = installation.charging_for(2)[0]["id"]
+        installation.request("POST", f"/transactions/{running}/stop")
         installation.until(process, installation.finished)
         transaction = installation.finished()[0]
         assert transaction["energy_wh"] > 0
