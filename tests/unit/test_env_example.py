@@ -28,7 +28,7 @@ def test_the_values_shown_are_the_defaults(settings: type[BaseSettings]) -> None
     """An empty value stands for a default that is empty, or for a setting that must be given."""
     values = {name.lower(): value for name, value in explained().items()}
     given = {name: value for name, value in values.items() if value}
-    shown = settings(**{"database_url": "postgresql://user@host/name", **given})
+    shown = settings.model_validate({"database_url": "postgresql://user@host/name", **given})
     for name, field in settings.model_fields.items():
         if values[name]:
             assert getattr(shown, name) == field.get_default(), name
