@@ -41,7 +41,7 @@ class CallFailedError(LinkError):
     """The central system answered with a CALLERROR, or with a CALLRESULT that breaks its schema."""
 
 
-class Link(ChargePoint):  # type: ignore[misc]
+class Link(ChargePoint):
     """An open connection. Subclasses add the handlers of the central system's CALLs."""
 
     def __init__(self, identity: str, connection: ClientConnection, *, timeout_s: float, check_schemas: bool) -> None:

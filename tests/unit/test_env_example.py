@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-import ocpp_gateway.settings
 import pytest
 from pydantic_settings import BaseSettings
 
 import api.settings
+import ocpp_gateway.settings
 
 EXAMPLE = Path(__file__).parents[2] / ".env-example"
 ASSIGNMENT = re.compile(r"^([A-Z0-9_]+)=(.*)$", re.MULTILINE)

@@ -98,7 +98,7 @@ async def wallbox(
         yield Wallbox(socket)
 
 
-async def refusal(port: int, identity: str = "CP1", **options: Any) -> Response:  # noqa: ANN401 - as `wallbox`
+async def refusal(port: int, identity: str = "CP1", **options: Any) -> Response:
     """The HTTP answer to a handshake that must fail."""
     try:
         async with wallbox(port, identity, **options):

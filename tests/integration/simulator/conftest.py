@@ -51,7 +51,7 @@ async def start_box(central_system: CentralSystem) -> AsyncIterator[StartBox]:
     """Starts a charge point with a quick behaviour; keyword arguments are fields of Behaviour."""
     boxes: list[Box] = []
 
-    def start(*, state_file: Path | None = None, connectors: int = 1, retry_s: int = 0, **fields: Any) -> Box:  # noqa: ANN401 - of every field its own
+    def start(*, state_file: Path | None = None, connectors: int = 1, retry_s: int = 0, **fields: Any) -> Box:
         behaviour = Behaviour(**{**QUICK, **fields})
         boxes.append(Box(central_system.url, behaviour, state_file, connectors, retry_s))
         return boxes[-1]

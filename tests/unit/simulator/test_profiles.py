@@ -10,7 +10,7 @@ from simulator.profiles import Profiles, composite_schedule
 START = datetime(2026, 1, 5, 8, tzinfo=UTC)
 
 
-def profile(limit: float, **changes: Any) -> dict[str, Any]:  # noqa: ANN401 - OCPP fields of any type
+def profile(limit: float, **changes: Any) -> dict[str, Any]:
     schedule = {
         "charging_rate_unit": changes.pop("unit", "W"),
         "charging_schedule_period": changes.pop("periods", [{"start_period": 0, "limit": limit}]),
