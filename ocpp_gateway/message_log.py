@@ -1,0 +1,56 @@
+"""Frames for the message log that no forwarded CALL carries, in bounded batches. Nobody ever waits for them.
+
+Secrets are taken out here, before anything leaves the process (`redaction`).
+"""
+
+import asyncio
+
+from ocpp_gateway.bus import Bus
+from ocpp_gateway.listeners import Listeners
+from ocpp_gateway.metrics import Metrics
+from ocpp_gateway.redaction import redacted
+from ocpp_gateway.timing import Timing
+from wire.messages import LoggedFrame
+
+FLUSH_AT = 200
+MAX_BUFFERED = 5_000
+"""Reached only while no listener is up."""
+
+
+class MessageLog:
+    """The buffer of one gateway."""
+
+    def __init__(self, bus: Bus, listeners: Listeners, timing: Timing, metrics: Metrics) -> None:
+        self._bus = bus
+        self._listeners = listeners
+        self._flush_s = timing.log_flush_s
+        self._dropped = metrics.dropped.labels(LoggedFrame.__name__)
+        self._loop = asyncio.get_running_loop()
+        self._frames: list[LoggedFrame] = []
+        self._timer: asyncio.TimerHandle | None = None
+
+    def add(self, frame: LoggedFrame) -> None:
+        """Takes `frame` along; drops it, counted, where too many wait."""
+        if len(self._frames) >= MAX_BUFFERED:
+            self._dropped.inc()
+            return
+        self._frames.append(frame)
+        if len(self._frames) == FLUSH_AT:
+            self.flush()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(self._flush_s, self.flush)
+
+    def flush(self) -> None:
+        """Sends what is buffered to a listener; without one it stays until the next time."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        channel = self._listeners.choose(self._bus.gateway_id, self._loop.time())
+        if channel is None:
+            self._timer = self._loop.call_later(self._flush_s, self.flush)
+            return
+        frames, self._frames = self._frames, []
+        for frame in frames:
+            clean = LoggedFrame(frame.charge_point_id, frame.epoch, frame.at, frame.direction, redacted(frame.frame))
+            if not self._bus.send(channel, clean):
+                self._dropped.inc()
