@@ -3,7 +3,7 @@
 "18 kWh tonight at 22:00 for 3 h": the car draws the energy evenly for as long as it charges, then rests until it goes.
 """
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from api.accounting.rating import ChargeDetailRecord, rate
@@ -27,6 +27,7 @@ def preview(
     Raises:
         ValueError: a negative energy or time, charging for longer than connected, or what `rate` refuses.
     """
+    started_at = started_at.astimezone(UTC)  # where adding is elapsed time, also when the clocks are put back
     charging = connected if charging is None else charging
     if not timedelta(0) <= charging <= connected:
         raise ValueError(f"charging for {charging} does not fit into {connected}")

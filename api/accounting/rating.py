@@ -76,6 +76,7 @@ def rate(
     """
     if meter_stop_wh < meter_start_wh:
         raise ValueError(f"register ran from {meter_start_wh} back to {meter_stop_wh} Wh")
+    started_at, stopped_at = started_at.astimezone(UTC), stopped_at.astimezone(UTC)
     if stopped_at < started_at:
         raise ValueError(f"clock ran from {started_at} back to {stopped_at}")
     start = Point(whole_second(started_at), meter_start_wh)
@@ -84,8 +85,8 @@ def rate(
     segments = cut_session(tariff, (start, *points, stop), _zone(tariff, time_zone))
     lines = _component_lines(tariff, segments)
     return ChargeDetailRecord(
-        started_at.astimezone(UTC),
-        stopped_at.astimezone(UTC),
+        started_at,
+        stopped_at,
         meter_start_wh,
         meter_stop_wh,
         tariff.currency,
@@ -104,7 +105,7 @@ def _zone(tariff: Tariff, name: str | None) -> ZoneInfo | None:
         raise ValueError("a tariff by the clock on the wall takes the location's time zone")
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, OSError):
+    except (ZoneInfoNotFoundError, OSError, ValueError):
         raise ValueError(f"{name!r} is not a time zone") from None
 
 

@@ -14,77 +14,74 @@ from zoneinfo import ZoneInfo
 from api.accounting.tariff import DAYS, Restrictions, Tariff
 
 Key = tuple[str, int]
+Reading = tuple[int, int, int | None]
+"""Seconds and Wh since the start, and the power."""
 
 
 def volumes(tariff: Tariff, session: dict[str, Any]) -> dict[Key, int]:
     """What was used, by dimension and element; the samples must fit and be in order."""
-    start: datetime = session["started_at"]
-    zone = ZoneInfo(session["time_zone"])
-    readings = _readings(session)
-    used: Counter[Key] = Counter()
-    flat = idle = 0
-
-    def first(dimension: str, second: int, wh: int) -> int | None:
-        for index, element in enumerate(tariff.elements):
-            local = (start.astimezone(UTC) + timedelta(seconds=second)).astimezone(zone)
-            if _matches(element.restrictions, local, second, wh) and any(
-                component.type == dimension for component in element.components
-            ):
-                return index
-        return None
-
-    def use(dimension: str, second: int, wh: int) -> None:
-        index = first(dimension, second, wh)
-        if index is not None:
-            used[dimension, index] += 1
-
-    def use_flat(second: int, wh: int) -> None:
-        nonlocal flat
-        index = first("FLAT", second, wh)
-        if not flat and index is not None:
-            flat = 1
-            used["FLAT", index] = 1
-
-    for (from_s, from_wh, from_w), (to_s, to_wh, to_w) in pairwise(readings):
-        for second in range(from_s, max(to_s, from_s + 1)):
-            before, after = _flow((from_s, from_wh), (to_s, to_wh), second)
-            for wh in range(round(before), round(after)):
-                use_flat(second, wh)
-                use("ENERGY", second, wh)
-            if from_s == to_s and to_wh > from_wh:
-                continue
-            now_wh = int(before) if before == after else ceil(after) - 1
-            use_flat(second, now_wh)
-            if from_s == to_s:
-                continue
-            if _charges(from_wh, to_wh, from_w, to_w):
-                use("TIME", second, now_wh)
-            elif idle < tariff.idle_grace_s:
-                idle += 1
-            else:
-                use("PARKING_TIME", second, now_wh)
-    return {key: volume for key, volume in used.items() if volume}
+    count = _Count(tariff, session["started_at"], ZoneInfo(session["time_zone"]))
+    for start, stop in pairwise(_readings(session)):
+        if start[0] == stop[0]:
+            count.instant(start[1], stop[1])
+        for second in range(start[0], stop[0]):
+            count.second(second, *_flow(start, stop, second), charging=_charges(start, stop))
+    return dict(count.used)
 
 
-def _readings(session: dict[str, Any]) -> list[tuple[int, int, int | None]]:
+class _Count:
+    def __init__(self, tariff: Tariff, start: datetime, zone: ZoneInfo) -> None:
+        self.tariff, self.start, self.zone = tariff, start.astimezone(UTC), zone
+        self.idle = 0
+        self.used: Counter[Key] = Counter()
+
+    def instant(self, from_wh: int, to_wh: int) -> None:
+        for wh in range(from_wh, to_wh):
+            self.use("FLAT", 0, wh)
+            self.use("ENERGY", 0, wh)
+        self.use("FLAT", 0, to_wh)
+
+    def second(self, second: int, before: Fraction, after: Fraction, *, charging: bool) -> None:
+        for wh in range(round(before), round(after)):
+            self.use("FLAT", second, wh)
+            self.use("ENERGY", second, wh)
+        now_wh = int(before) if before == after else ceil(after) - 1
+        self.use("FLAT", second, now_wh)
+        if charging:
+            self.use("TIME", second, now_wh)
+        elif self.idle < self.tariff.idle_grace_s:
+            self.idle += 1
+        else:
+            self.use("PARKING_TIME", second, now_wh)
+
+    def use(self, dimension: str, second: int, wh: int) -> None:
+        if dimension == "FLAT" and any(key[0] == "FLAT" for key in self.used):
+            return
+        local = (self.start + timedelta(seconds=second)).astimezone(self.zone)
+        for index, element in enumerate(self.tariff.elements):
+            has_it = any(component.type == dimension for component in element.components)
+            if has_it and _matches(element.restrictions, local, second, wh):
+                self.used[dimension, index] += 1
+                return
+
+
+def _readings(session: dict[str, Any]) -> list[Reading]:
     start, base = session["started_at"], session["meter_start_wh"]
     inner = [(int((s.at - start).total_seconds()), s.energy_wh - base, s.power_w) for s in session["samples"]]
     end = int((session["stopped_at"] - start).total_seconds())
     return [(0, 0, None), *inner, (end, session["meter_stop_wh"] - base, None)]
 
 
-def _flow(start: tuple[int, int], stop: tuple[int, int], second: int) -> tuple[Fraction, Fraction]:
+def _flow(start: Reading, stop: Reading, second: int) -> tuple[Fraction, Fraction]:
     """The exact register at the beginning and at the end of a second."""
-    if start[0] == stop[0]:
-        return Fraction(start[1]), Fraction(stop[1])
     slope = Fraction(stop[1] - start[1], stop[0] - start[0])
     return start[1] + slope * (second - start[0]), start[1] + slope * (second + 1 - start[0])
 
 
-def _charges(from_wh: int, to_wh: int, from_w: int | None, to_w: int | None) -> bool:
-    if to_wh > from_wh:
-        return from_w != 0 or to_w != 0
-    return bool(from_w) or bool(to_w)
+def _charges(start: Reading, stop: Reading) -> bool:
+    if stop[1] > start[1]:
+        return start[2] != 0 or stop[2] != 0
+    return bool(start[2]) or bool(stop[2])
 
 
 def _matches(r: Restrictions, local: datetime, second: int, wh: int) -> bool:

@@ -95,7 +95,10 @@ def test_more_energy_never_costs_less(tariff: Tariff, session: dict[str, Any], f
     cuts = len(less.segments) - 1
     dearest = max(component.price_e4 for element in tariff.elements for component in element.components)
     slack = Fraction(cuts * dearest, 100_000) * Fraction(121, 100) + (len(less.lines) if cuts else 0)
-    assert less.total_minor <= rate(tariff, **session | {"samples": more, "meter_stop_wh": stop_wh}).total_minor + slack
+    dearer = rate(tariff, **session | {"samples": more, "meter_stop_wh": stop_wh})
+    assert less.net_minor <= dearer.net_minor + slack
+    if tariff.min_price is None:  # the VAT of a top-up goes by the rates of what was used, which more energy shifts
+        assert less.total_minor <= dearer.total_minor + slack
 
 
 @given(st.lists(st.tuples(st.integers(1, 4000), prices), min_size=1, max_size=4), ENERGIES, ENERGIES)
@@ -105,7 +108,7 @@ def test_more_energy_never_costs_less_by_tiers(tiers: list[tuple[int, int]], one
         elements.append(Element((PriceComponent("ENERGY", price),), Restrictions(min_wh=low, max_wh=low + size)))
         low += size
     tariff = Tariff("CZK", tuple(elements))
-    at = {"started_at": FIRST, "stopped_at": FIRST + timedelta(hours=1), "meter_start_wh": 0}
+    at: dict[str, Any] = {"started_at": FIRST, "stopped_at": FIRST + timedelta(hours=1), "meter_start_wh": 0}
     less, dearer = rate(tariff, meter_stop_wh=one, **at), rate(tariff, meter_stop_wh=one + more, **at)
     assert less.total_minor <= dearer.total_minor
 
