@@ -3,11 +3,14 @@
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from api.accounting.samples import Sample
 from api.accounting.tariff import DAYS, Element, PriceComponent, PriceLimit, Restrictions, Tariff
 
+steadily = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""However busy the machine is."""
 PRAGUE = "Europe/Prague"
 FIRST = datetime(2026, 10, 24, 21, tzinfo=UTC)
 """Saturday 23:00 in Prague, the night in which the clocks are put back (at 01:00 UTC)."""

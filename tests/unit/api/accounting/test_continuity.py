@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.accounting.continuity import Gap, MeteredSession, audit_continuity
+from tests.unit.api.accounting.strategies import steadily
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -63,6 +64,7 @@ def test_one_session_or_none_has_no_gap() -> None:
     assert audit_continuity([session("a", 0, 0, None)]) == []
 
 
+@steadily
 @given(st.lists(st.tuples(st.integers(0, 50), st.integers(0, 50)), min_size=1, max_size=10), st.randoms())
 def test_unbilled_energy_is_all_that_no_session_has(steps: list[tuple[int, int]], random: object) -> None:
     register, sessions = 0, []

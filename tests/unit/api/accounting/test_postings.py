@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from api.accounting.limits import Line
 from api.accounting.postings import Accounts, Terms, Transfer, balances, correct, post, reverse, standing
 from api.accounting.rating import ChargeDetailRecord
+from tests.unit.api.accounting.strategies import steadily
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ACCOUNTS = Accounts("driver-1", "owner-1", "platform")
@@ -122,6 +123,7 @@ PEOPLE = st.sampled_from(["a", "b", "c", "platform"])
 records = st.builds(record, st.integers(0, 10**6), st.integers(0, 10**5), st.sampled_from(["CZK", "EUR"]))
 
 
+@steadily
 @given(records, st.builds(Accounts, PEOPLE, PEOPLE, PEOPLE), st.integers(0, 10_000))
 def test_all_balances_add_up_to_zero_and_the_driver_pays_the_total(
     cost: ChargeDetailRecord, accounts: Accounts, fee_bp: int
@@ -180,4 +182,4 @@ class Books(RuleBasedStateMachine):
 
 
 TestBooks = Books.TestCase
-TestBooks.settings = settings(max_examples=30, stateful_step_count=15, deadline=None)
+TestBooks.settings = settings(parent=steadily, max_examples=30, stateful_step_count=15)

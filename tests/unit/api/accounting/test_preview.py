@@ -11,7 +11,7 @@ from api.accounting.preview import preview
 from api.accounting.rating import rate
 from api.accounting.samples import Sample
 from api.accounting.tariff import Element, PriceComponent, Restrictions, Tariff, flat_tariff
-from tests.unit.api.accounting.strategies import FIRST, PRAGUE, tariffs
+from tests.unit.api.accounting.strategies import FIRST, PRAGUE, steadily, tariffs
 
 HOUR = timedelta(hours=1)
 NIGHT = Tariff(
@@ -25,6 +25,7 @@ NIGHT = Tariff(
 TONIGHT = datetime(2026, 11, 22, 22, tzinfo=ZoneInfo(PRAGUE))
 
 
+@steadily
 @given(tariffs(), st.integers(0, 20_000), st.integers(1, 30_000), st.integers(0, 30_000))
 def test_equals_the_rating_of_the_assumed_session(tariff: Tariff, energy_wh: int, charging_s: int, idle_s: int) -> None:
     charging, connected = timedelta(seconds=charging_s), timedelta(seconds=charging_s + idle_s)

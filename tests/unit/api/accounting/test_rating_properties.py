@@ -5,14 +5,14 @@ from datetime import timedelta
 from fractions import Fraction
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from api.accounting.rating import ChargeDetailRecord, rate
 from api.accounting.samples import Sample
 from api.accounting.tariff import Element, PriceComponent, Restrictions, Tariff
 from tests.unit.api.accounting.oracle import volumes
-from tests.unit.api.accounting.strategies import FIRST, prices, sessions, tariffs
+from tests.unit.api.accounting.strategies import FIRST, prices, sessions, steadily, tariffs
 
 ENERGIES = st.integers(0, 10_000)
 UNITS = {"ENERGY": 1000, "TIME": 3600, "PARKING_TIME": 3600, "FLAT": 1}
@@ -22,13 +22,14 @@ def component_lines(record: ChargeDetailRecord) -> dict[tuple[str, int], Any]:
     return {(line.type, line.element): line for line in record.lines if line.element is not None}
 
 
-@settings(max_examples=60, deadline=None)
+@steadily
 @given(tariffs(), sessions(longest_s=2 * 3600, most_wh=3500))
 def test_volumes_equal_those_of_the_oracle(tariff: Tariff, session: dict[str, Any]) -> None:
     record = rate(tariff, **session)
     assert {key: line.used for key, line in component_lines(record).items()} == volumes(tariff, session)
 
 
+@steadily
 @given(tariffs(), sessions())
 def test_each_line_is_its_volume_times_its_price_rounded_once(tariff: Tariff, session: dict[str, Any]) -> None:
     for line in component_lines(rate(tariff, **session)).values():
@@ -37,6 +38,7 @@ def test_each_line_is_its_volume_times_its_price_rounded_once(tariff: Tariff, se
         assert line.volume >= line.used > 0
 
 
+@steadily
 @given(tariffs(), sessions())
 def test_each_dimension_is_rounded_up_to_a_step_at_most_once(tariff: Tariff, session: dict[str, Any]) -> None:
     lines = list(component_lines(rate(tariff, **session)).values())
@@ -49,6 +51,7 @@ def test_each_dimension_is_rounded_up_to_a_step_at_most_once(tariff: Tariff, ses
             assert sum(other.volume for other in lines if other.type == dimension) % step == 0
 
 
+@steadily
 @given(tariffs(), sessions())
 def test_lines_add_up_and_segments_add_up(tariff: Tariff, session: dict[str, Any]) -> None:
     record = rate(tariff, **session)
@@ -62,6 +65,7 @@ def test_lines_add_up_and_segments_add_up(tariff: Tariff, session: dict[str, Any
         at += timedelta(seconds=segment.seconds)
 
 
+@steadily
 @given(tariffs(), sessions())
 def test_price_limits_hold(tariff: Tariff, session: dict[str, Any]) -> None:
     record = rate(tariff, **session)
@@ -72,6 +76,7 @@ def test_price_limits_hold(tariff: Tariff, session: dict[str, Any]) -> None:
     assert record.net_minor >= least
 
 
+@steadily
 @given(tariffs(), sessions(), st.randoms(use_true_random=False), st.data())
 def test_the_order_of_samples_and_their_copies_change_nothing(
     tariff: Tariff, session: dict[str, Any], random: Any, data: st.DataObject
@@ -84,6 +89,7 @@ def test_the_order_of_samples_and_their_copies_change_nothing(
     assert rate(tariff, **session | {"samples": samples}) == rate(tariff, **session | {"samples": shuffled})
 
 
+@steadily
 @given(tariffs(thresholds=False, step_sizes=st.just(1)), sessions(), st.integers(1, 9))
 def test_more_energy_never_costs_less(tariff: Tariff, session: dict[str, Any], factor: int) -> None:
     """But for the Wh that the rounding of a cut can move to the segment before or after it."""
@@ -101,6 +107,7 @@ def test_more_energy_never_costs_less(tariff: Tariff, session: dict[str, Any], f
         assert less.total_minor <= dearer.total_minor + slack
 
 
+@steadily
 @given(st.lists(st.tuples(st.integers(1, 4000), prices), min_size=1, max_size=4), ENERGIES, ENERGIES)
 def test_more_energy_never_costs_less_by_tiers(tiers: list[tuple[int, int]], one: int, more: int) -> None:
     elements, low = [], 0
@@ -113,6 +120,7 @@ def test_more_energy_never_costs_less_by_tiers(tiers: list[tuple[int, int]], one
     assert less.total_minor <= dearer.total_minor
 
 
+@steadily
 @given(
     tariffs(thresholds=False, durations=False, limits=False, grace=False, step_sizes=st.just(1)), sessions(), st.data()
 )

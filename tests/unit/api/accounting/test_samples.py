@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.accounting.samples import Point, Sample, usable_points, whole_second
+from tests.unit.api.accounting.strategies import steadily
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 START = Point(NOON, 100)
@@ -55,6 +56,7 @@ def test_of_equal_registers_in_a_second_the_highest_power_stays() -> None:
 SAMPLES = st.lists(st.builds(at, st.integers(-5, 110), st.none() | st.integers(90, 210)), max_size=30)
 
 
+@steadily
 @given(SAMPLES)
 def test_what_is_used_never_falls_and_each_sample_is_accounted_for(samples: list[Sample]) -> None:
     points, ignored = usable_points(samples, START, STOP)
@@ -64,6 +66,7 @@ def test_what_is_used_never_falls_and_each_sample_is_accounted_for(samples: list
     assert len(points) + sum(ignored.values()) == len(set(samples))
 
 
+@steadily
 @given(SAMPLES)
 def test_no_more_are_dropped_than_must_be(samples: list[Sample]) -> None:
     points, _ = usable_points(samples, START, STOP)

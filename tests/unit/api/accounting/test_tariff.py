@@ -25,7 +25,7 @@ from api.accounting.tariff import (
     terms_to_json,
 )
 from api.accounting.tariff_rules import TariffError, check_tariff
-from tests.unit.api.accounting.strategies import tariffs
+from tests.unit.api.accounting.strategies import steadily, tariffs
 
 NIGHT = Restrictions(
     start_time=time(22),
@@ -157,6 +157,7 @@ class TestDecimalForm:
         assert tariff_from_ocpi(document) == Tariff("CZK", (Element((PriceComponent("FLAT", 10_000),)),))
 
 
+@steadily
 @given(tariffs())
 def test_both_forms_give_the_tariff_back(tariff: Tariff) -> None:
     assert tariff_from_document(tariff_to_json(tariff)) == tariff
