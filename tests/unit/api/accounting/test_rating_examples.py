@@ -1,58 +1,13 @@
-"""Rating of sessions that one can check by hand: the examples of OCPI 2.2.1, clocks put back, limits, odd samples."""
+"""Rating of sessions that one can check by hand: the examples of OCPI 2.2.1, idle time, fees, thresholds."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
 
-from api.accounting.rating import ChargeDetailRecord, rate, record_to_json
+from api.accounting.rating import rate, record_to_json
 from api.accounting.samples import Sample
-from api.accounting.tariff import Element, PriceComponent, PriceLimit, Restrictions, Tariff
-
-NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-PRAGUE = "Europe/Prague"
-CLOCK = ZoneInfo(PRAGUE)
-MINUTE = timedelta(minutes=1)
-BACK = datetime(2026, 10, 25, 1, tzinfo=UTC)
-"""Clocks in Prague go from 03:00 CEST back to 02:00 CET."""
-FORWARD = datetime(2026, 3, 29, 1, tzinfo=UTC)
-"""Clocks in Prague go from 02:00 CET to 03:00 CEST."""
-
-
-def component(type_: Any, price: float | str, step_size: int = 1, vat_bp: int | None = None) -> PriceComponent:
-    return PriceComponent(type_, round(float(price) * 10_000), step_size, vat_bp)
-
-
-def element(*components: PriceComponent, **restrictions: Any) -> Element:
-    return Element(components, Restrictions(**restrictions))
-
-
-def charge(
-    tariff: Tariff,
-    *legs: tuple[int, int],
-    start: datetime = NOON,
-    zone: str | None = None,
-    power: bool = False,
-) -> ChargeDetailRecord:
-    """Rates a session of legs (minutes, Wh), a sample at the end of each."""
-    at, register, samples = start, 5000, []
-    for minutes, energy_wh in legs:
-        at, register = at + minutes * MINUTE, register + energy_wh
-        samples.append(Sample(at, register, None if not power else 0))
-    return rate(
-        tariff,
-        meter_start_wh=5000,
-        meter_stop_wh=register,
-        started_at=start,
-        stopped_at=at,
-        samples=samples[:-1],
-        time_zone=zone,
-    )
-
-
-def lines(record: ChargeDetailRecord) -> list[tuple[str, int | None, int]]:
-    return [(line.type, line.volume, line.amount_minor) for line in record.lines]
+from api.accounting.tariff import PriceLimit, Tariff
+from tests.unit.api.accounting.sessions import MINUTE, NOON, charge, component, element, lines
 
 
 class TestExamplesOfOcpi:
@@ -158,83 +113,6 @@ class TestExamplesOfOcpi:
         ]
 
 
-NIGHT = Tariff(
-    "CZK",
-    (
-        element(component("ENERGY", 3), component("TIME", 6), start_time=time(22), end_time=time(2, 30)),
-        element(component("ENERGY", 5), component("TIME", 60)),
-    ),
-)
-
-
-class TestClocks:
-    """Wall-clock restrictions go by the local clock, durations by the time that really passed."""
-
-    def test_energy_is_interpolated_at_the_boundary(self) -> None:
-        record = charge(NIGHT, (180, 18_001), start=datetime(2026, 11, 22, 20, tzinfo=UTC), zone=PRAGUE)
-        assert [(s.seconds, s.energy_wh) for s in record.segments] == [(3600, 6000), (7200, 12_001)]
-
-    def test_clocks_put_back_give_the_hour_twice(self) -> None:
-        """22:00 to 05:00 are eight hours; 02:30 to 03:00 CEST is day, 02:00 to 02:30 CET is night again."""
-        record = charge(NIGHT, (480, 8000), start=datetime(2026, 10, 24, 20, tzinfo=UTC), zone=PRAGUE)
-        hours = [(s.started_at, s.seconds, dict(s.elements)["ENERGY"]) for s in record.segments]
-        assert hours == [
-            (datetime(2026, 10, 24, 20, tzinfo=UTC), 16_200, 0),
-            (BACK - 30 * MINUTE, 1800, 1),
-            (BACK, 1800, 0),
-            (BACK + 30 * MINUTE, 9000, 1),
-        ]
-        assert lines(record)[0] == ("ENERGY", 5000, 1500)
-
-    def test_clocks_put_forward_leave_the_hour_out(self) -> None:
-        """22:00 to 05:00 are six hours; 02:30 never is, night ends as the clock jumps to 03:00."""
-        record = charge(NIGHT, (360, 6000), start=FORWARD - timedelta(hours=4), zone=PRAGUE)
-        hours = [(s.started_at, s.seconds, dict(s.elements)["ENERGY"]) for s in record.segments]
-        assert hours == [(FORWARD - timedelta(hours=4), 14_400, 0), (FORWARD, 7200, 1)]
-
-    @pytest.mark.parametrize(("midnight", "hours"), [(BACK, 25), (FORWARD, 23), (NOON, 24)])
-    def test_a_day_has_as_many_hours_as_it_has(self, midnight: datetime, hours: int) -> None:
-        day = midnight.date()
-        tariff = Tariff("CZK", (element(component("TIME", 1), start_date=day, end_date=day + timedelta(days=1)),))
-        start = datetime.combine(day - timedelta(days=1), time(12), UTC)
-        record = charge(tariff, (60 * 60, 60_000), start=start, zone=PRAGUE)
-        assert [line.volume for line in record.lines] == [hours * 3600]
-
-    def test_a_duration_is_real_time_in_a_night_of_25_hours(self) -> None:
-        tariff = Tariff("CZK", (element(component("TIME", 1), min_duration_s=7200),))
-        record = charge(tariff, (180, 3000), start=BACK - 60 * MINUTE, zone=PRAGUE)
-        assert record.lines[0].volume == 3600
-        assert record.segments[1].started_at == BACK + 60 * MINUTE
-
-    def test_weekdays_begin_at_local_midnight(self) -> None:
-        tariff = Tariff("CZK", (element(component("TIME", 1), day_of_week=frozenset({"MONDAY"})),))
-        record = charge(tariff, (180, 3000), start=datetime(2026, 11, 22, 22, tzinfo=UTC), zone=PRAGUE)
-        assert [s.started_at for s in record.segments if s.elements] == [datetime(2026, 11, 22, 23, tzinfo=UTC)]
-
-    def test_a_clock_that_goes_by_half_an_hour(self) -> None:
-        """Lord Howe Island: on 2026-04-05 at 02:00 (+11) it becomes 01:30 (+10:30)."""
-        tariff = Tariff("CZK", (element(component("TIME", 1), start_time=time(1, 30), end_time=time(2)),))
-        record = charge(tariff, (240, 3000), start=datetime(2026, 4, 4, 13, tzinfo=UTC), zone="Australia/Lord_Howe")
-        assert record.lines[0].volume == 3600
-
-    def test_times_in_another_zone_are_the_same_instants(self) -> None:
-        """02:40 CEST to 02:10 CET, half an hour later though the clock shows less."""
-        start, stop = BACK - 20 * MINUTE, BACK + 10 * MINUTE
-        registers: dict[str, Any] = {"meter_start_wh": 0, "meter_stop_wh": 500, "time_zone": PRAGUE}
-        local = rate(NIGHT, started_at=start.astimezone(CLOCK), stopped_at=stop.astimezone(CLOCK), **registers)
-        assert local == rate(NIGHT, started_at=start, stopped_at=stop, **registers)
-        assert [s.seconds for s in local.segments] == [1200, 600]
-
-    def test_a_zone_is_asked_for_only_where_it_is_needed(self) -> None:
-        with pytest.raises(ValueError, match="takes the location's time zone"):
-            charge(NIGHT, (1, 1))
-        for name in ("Europe/Atlantis", "Europe", "../etc/passwd"):
-            with pytest.raises(ValueError, match="is not a time zone"):
-                charge(NIGHT, (1, 1), zone=name)
-        flat = Tariff("CZK", (element(component("ENERGY", 1)),))
-        assert charge(flat, (1, 1000), zone="Europe/Atlantis").total_minor == 100
-
-
 class TestIdle:
     """PARKING_TIME is the time connected without charging, after the grace."""
 
@@ -283,6 +161,18 @@ class TestIdle:
         assert [segment.activity for segment in at] == [activity]
 
 
+def test_prices_are_per_kwh_hour_and_session() -> None:
+    hour = 60
+    tariff = Tariff("CZK", (element(*(component(d, 1000) for d in ("ENERGY", "TIME", "PARKING_TIME", "FLAT"))),))
+    record = charge(tariff, (1000 * hour, 1_000_000), (500 * hour, 0))
+    assert {line.type: line.amount_minor for line in record.lines} == {
+        "ENERGY": 100_000_000,
+        "TIME": 100_000_000,
+        "PARKING_TIME": 50_000_000,
+        "FLAT": 100_000,
+    }
+
+
 class TestFlat:
     """Once a session, by the first element that ever matches."""
 
@@ -329,60 +219,6 @@ class TestSecondsAndThresholds:
         )
         assert record.lines[0].volume == 2
         assert record.started_at == NOON + timedelta(milliseconds=900)
-
-
-class TestLimits:
-    """Minimum and maximum are lines of their own; both hold without and with VAT."""
-
-    MIXED = (element(component("FLAT", 30, vat_bp=2100), component("ENERGY", 10, vat_bp=1200)),)
-
-    def test_an_adjustment_is_spread_over_the_rates_of_vat(self) -> None:
-        tariff = Tariff("CZK", self.MIXED, max_price=PriceLimit(2000))
-        record = charge(tariff, (60, 1000))
-        assert [(x.type, x.amount_minor, x.vat_bp) for x in record.lines] == [
-            ("ENERGY", 1000, 1200),
-            ("FLAT", 3000, 2100),
-            ("MAX_PRICE", -500, 1200),
-            ("MAX_PRICE", -1500, 2100),
-            ("VAT", 60, 1200),
-            ("VAT", 315, 2100),
-        ]
-
-    def test_a_minimum_with_vat(self) -> None:
-        tariff = Tariff("CZK", self.MIXED, PriceLimit(4000, 10_000))
-        record = charge(tariff, (60, 1000))
-        assert record.total_minor == 10_000
-        assert {x.type for x in record.lines} == {"ENERGY", "FLAT", "MIN_PRICE", "VAT"}
-
-    def test_a_maximum_with_vat(self) -> None:
-        tariff = Tariff("CZK", self.MIXED, max_price=PriceLimit(4000, 4001))
-        record = charge(tariff, (60, 1000))
-        assert record.total_minor == 4001
-        assert record.net_minor + record.vat_minor == 4001
-        assert [x.amount_minor < 0 for x in record.lines if x.type == "MAX_PRICE"] == [True, True]
-
-    def test_where_they_contradict_each_other_the_maximum_holds(self) -> None:
-        tariff = Tariff("CZK", self.MIXED, PriceLimit(9000), PriceLimit(100, 110))
-        record = charge(tariff, (60, 1000))
-        assert (record.net_minor <= 100, record.total_minor) == (True, 110)
-
-    def test_within_the_limits_there_is_no_line(self) -> None:
-        tariff = Tariff("CZK", self.MIXED, PriceLimit(4000), PriceLimit(4000))
-        assert [x.type for x in charge(tariff, (60, 1000)).lines] == ["ENERGY", "FLAT", "VAT", "VAT"]
-
-    def test_a_session_that_cost_nothing_has_the_first_rate(self) -> None:
-        tariff = Tariff("CZK", (element(component("ENERGY", 1, vat_bp=2100)),), PriceLimit(100))
-        record = charge(tariff, (60, 0))
-        assert [(x.type, x.amount_minor, x.vat_bp) for x in record.lines] == [
-            ("MIN_PRICE", 100, 2100),
-            ("VAT", 21, 2100),
-        ]
-
-    def test_no_vat_is_not_a_vat_of_nothing(self) -> None:
-        free = Tariff("CZK", (element(component("ENERGY", 1)),))
-        zero = Tariff("CZK", (element(component("ENERGY", 1, vat_bp=0)),))
-        assert charge(free, (60, 1000)).lines[0].vat_bp is None
-        assert [(x.type, x.vat_bp) for x in charge(zero, (60, 1000)).lines] == [("ENERGY", 0)]
 
 
 def test_the_first_element_that_matches_and_has_the_dimension_applies() -> None:
