@@ -80,7 +80,8 @@ def tariffs(
     """A tariff of up to four elements."""
     steps = st.sampled_from([1, 7, 60, 500, 900]) if step_sizes is None else step_sizes
     element = st.builds(Element, components(steps), restrictions(thresholds=thresholds, durations=durations))
-    limit = st.none() | st.builds(PriceLimit, st.integers(0, 5000)) if limits else st.none()
+    amounts = st.integers(0, 5000)
+    limit = st.none() | st.builds(PriceLimit, amounts, st.none() | amounts) if limits else st.none()
     return Tariff(
         "CZK",
         tuple(draw(st.lists(element, min_size=1, max_size=4))),

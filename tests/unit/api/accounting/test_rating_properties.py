@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from api.accounting.rating import ChargeDetailRecord, rate
 from api.accounting.samples import Sample
-from api.accounting.tariff import Element, PriceComponent, Restrictions, Tariff
+from api.accounting.tariff import Element, PriceComponent, PriceLimit, Restrictions, Tariff
 from tests.unit.api.accounting.oracle import volumes
 from tests.unit.api.accounting.strategies import FIRST, prices, sessions, steadily, tariffs
 
@@ -69,11 +69,26 @@ def test_lines_add_up_and_segments_add_up(tariff: Tariff, session: dict[str, Any
 @given(tariffs(), sessions())
 def test_price_limits_hold(tariff: Tariff, session: dict[str, Any]) -> None:
     record = rate(tariff, **session)
-    least = tariff.min_price.excl_vat_minor if tariff.min_price else 0
-    if tariff.max_price:
-        assert 0 <= record.net_minor <= tariff.max_price.excl_vat_minor
-        least = min(least, tariff.max_price.excl_vat_minor)
-    assert record.net_minor >= least
+    least, most = tariff.min_price or PriceLimit(0), tariff.max_price or PriceLimit(10**9)
+    most_incl_vat = 10**9 if most.incl_vat_minor is None else most.incl_vat_minor
+    assert record.net_minor >= 0
+    assert record.total_minor <= most_incl_vat
+    if tariff.max_price is None:
+        assert record.net_minor >= least.excl_vat_minor
+    assert record.total_minor >= min(least.incl_vat_minor or 0, most_incl_vat)
+    if least.incl_vat_minor is None:
+        assert record.net_minor <= most.excl_vat_minor
+
+
+@steadily
+@given(tariffs(), sessions())
+def test_vat_is_on_what_the_lines_of_its_rate_add_up_to(tariff: Tariff, session: dict[str, Any]) -> None:
+    lines = rate(tariff, **session).lines
+    for vat in (line for line in lines if line.type == "VAT"):
+        assert vat.base_minor == sum(x.amount_minor for x in lines if x.type != "VAT" and x.vat_bp == vat.vat_bp)
+        assert vat.base_minor >= 0
+        assert abs(vat.amount_minor - Fraction(vat.base_minor * (vat.vat_bp or 0), 10_000)) <= 2
+        assert vat.amount_minor > 0
 
 
 @steadily
@@ -93,7 +108,8 @@ def test_the_order_of_samples_and_their_copies_change_nothing(
 @given(tariffs(thresholds=False, step_sizes=st.just(1)), sessions(), st.integers(1, 9))
 def test_more_energy_never_costs_less(tariff: Tariff, session: dict[str, Any], factor: int) -> None:
     """But for the Wh that the rounding of a cut can move to the segment before or after it."""
-    tariff = replace(tariff, max_price=None)
+    least = None if tariff.min_price is None else PriceLimit(tariff.min_price.excl_vat_minor)
+    tariff = replace(tariff, min_price=least, max_price=None)
     power = [replace(s, power_w=11_000) for s in session["samples"]]
     more = [replace(s, energy_wh=1000 + ((s.energy_wh or 0) - 1000) * factor) for s in power]
     stop_wh = 1000 + (session["meter_stop_wh"] - 1000) * factor
