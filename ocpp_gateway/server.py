@@ -21,6 +21,7 @@ from ocpp_gateway.message_log import MessageLog
 from ocpp_gateway.metrics import Metrics
 from ocpp_gateway.operations import Operations
 from ocpp_gateway.registry import Registry
+from ocpp_gateway.remarks import Remarks
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
 from wire.channels import Channels
@@ -66,6 +67,7 @@ class Gateway:
             forwarding=self._forwarding,
             registry=self._registry,
             message_log=MessageLog(self._bus, self._listeners, timing, self.metrics),
+            remarks=Remarks(self._forwarding),
             metrics=self.metrics,
         )
         self._commands: OrderedDict[str, None] = OrderedDict()
@@ -228,6 +230,7 @@ class Gateway:
 
     async def _say_last_words(self) -> None:
         self._services.message_log.flush()
+        self._services.remarks.flush()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._registry.write()
