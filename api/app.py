@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -16,20 +17,20 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from api.bus import make_bus
+from api.bus import end_tasks, make_bus
 from api.charge_points import command_routes, message_routes, quirk_routes
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.envelope import Envelope, make_duration_metric
-from api.health import newest_revision
 from api.health import router as health_router
 from api.identity import id_tag_routes
 from api.identity import routes as identity_routes
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
 from api.logs import configure_logs
+from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
 from api.sharing import routes as sharing_routes
@@ -41,7 +42,6 @@ log = structlog.get_logger(__name__)
 VERSION: Final = "0.1.0"
 GRACE_S: Final = 10
 """How long requests may go on after the signal to stop."""
-CANCEL_AGAIN_S: Final = 0.2
 ROUTERS: Final = (
     identity_routes.router,
     charge_point_routes.router,
@@ -100,17 +100,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await _end(notices)
+        await end_tasks(notices)
         app.state.passwords.close()
         await app.state.bus.close()
         await app.state.database.close()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels until it has ended: redis-py loses a cancellation that comes while it opens a connection."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
 
 class _Server(uvicorn.Server):
@@ -119,6 +112,10 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher) -> None:
         super().__init__(config)
         self._dispatcher = dispatcher
+
+    def end(self, *_: object) -> None:
+        """For signals that come before uvicorn listens to them, and for those that it raises again when it is done."""
+        self.should_exit = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._dispatcher.stop_waiting()
@@ -137,7 +134,10 @@ def main() -> int:
     configure_logs(settings)
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
-    _Server(_uvicorn_config(app, settings), app.state.dispatcher).run(sockets=[listener])
+    server = _Server(_uvicorn_config(app, settings), app.state.dispatcher)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, server.end)
+    server.run(sockets=[listener])
     log.info("stopped")
     return 0
 

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from api.settings import Settings
@@ -23,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
+CANCEL_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,15 @@ class Bus:
         await self.redis.aclose()
 
 
+async def end_tasks(*tasks: asyncio.Task[None]) -> None:
+    """Cancels until all have ended: redis-py loses a cancellation that comes while it opens a connection."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
+
+
 async def _unsubscribe(subscription: PubSub, until: asyncio.Event) -> None:
     """`listen()` ends by itself when Redis confirms; where Redis says nothing, the connection is cut."""
     await until.wait()
@@ -131,12 +142,16 @@ def _text(value: bytes | str) -> str:
 
 
 def make_bus(settings: Settings) -> Bus:
-    """A bus that connects at its first use. Commands are never retried blindly: a publish may have arrived."""
+    """A bus that connects at its first use.
+
+    After a restart of Redis every pooled connection is dead and says so at its next use: that use is tried once more
+    on a new connection. A publish may then arrive twice, and every wire message may be repeated (DESIGN 2.2).
+    """
     redis = Redis.from_url(
         settings.redis_url.get_secret_value(),
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=REPLY_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         health_check_interval=0,
     )
     return Bus(redis, Channels(settings.redis_prefix))

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -46,12 +44,6 @@ class Health(BaseModel):
     status: str = Field(default="ok", description="always `ok`: anything else is an error")
 
 
-def newest_revision() -> str:
-    """The revision that the code needs: the head of `api/migrations`."""
-    head = ScriptDirectory(str(Path(__file__).parent / "migrations")).get_current_head()
-    return head or ""
-
-
 @router.get("/healthz", summary="Is the process alive", responses=problem_docs(public=True))
 async def check_alive() -> Health:
     """Answers as long as the process can; asks nobody else."""
@@ -77,7 +69,7 @@ async def check_ready(request: Request, database: CurrentDatabase, bus: CurrentB
     | {200: {"content": {"text/plain": {"example": "# TYPE voltuj_http_request_duration_seconds histogram"}}}},
 )
 async def read_metrics(request: Request) -> Response:
-    """In the text format of Prometheus. Apache does not let it out."""
+    """In the text format of Prometheus. Not for the public: the reverse proxy keeps it inside."""
     registry: CollectorRegistry = request.app.state.metrics
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
