@@ -56,7 +56,7 @@ async def replay(connection: asyncpg.Connection, charge_point_id: UUID, unproces
     try:
         async with connection.transaction():
             answer = await HANDLERS[call.action](connection, call, now)
-    except (ValueError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
+    except (ValueError, ArithmeticError, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError) as error:
         raise Conflict(f"The message still cannot be processed: {error}"[:500]) from error
     if call.action == "StartTransaction":
         started = await connection.fetchval(STARTED, charge_point_id, salvage_transaction_id(answer.payload))
