@@ -14,7 +14,10 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
+    "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
 }
+KNOCK = """insert into knocks (identity, remote_address, count, first_at, last_at)
+    values ('NOBODY', '203.0.113.9', 1, now(), now()) returning id"""
 NUMBERED = {"unprocessed_id", "knock_id"}
 """Path parameters that are integers."""
 
@@ -37,6 +40,7 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "grant_id": grant["id"],
         "id_tag_id": tag["id"],
         "unprocessed_id": str(await site.value("select id from unprocessed")),
+        "knock_id": str(await site.value(KNOCK)),
     }
 
 
