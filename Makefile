@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone
 
-.PHONY: help run test check lock format clean
+.PHONY: help run test fuzz check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ run: $(RUN_STAMP) ## start everything on this machine, with a demo (ARGS=--help 
 
 test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a part)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TESTS)
+
+fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
+	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) --seed $(or $(SEED),1)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }

@@ -53,6 +53,7 @@ class Gateway:
     def __init__(self, settings: Settings, timing: Timing) -> None:
         self.id = uuid.uuid4().hex
         self.metrics = Metrics()
+        self.metrics.tasks.set_function(_tasks)
         self._settings = settings
         self._timing = timing
         self._redis = make_redis(settings.redis_url.get_secret_value())
@@ -250,3 +251,7 @@ class Gateway:
         end = loop.time() + limit_s
         while not condition() and loop.time() < end:  # noqa: ASYNC110 - once in a process's life
             await asyncio.sleep(0.02)
+
+
+def _tasks() -> float:
+    return len(asyncio.all_tasks())

@@ -35,8 +35,8 @@ class ConfiguredKey(BaseModel):
     key: str
     value: str = Field(description="the value that was tried last")
     status: str = Field(
-        description="`Accepted`, `RebootRequired`, `Rejected` or `NotSupported` by the wallbox; `pending`; or why there is "
-        "no answer: `call_error`, `timeout`, `offline`, `unknown`"
+        description="`Accepted`, `RebootRequired`, `Rejected` or `NotSupported` by the wallbox; `pending`; or why "
+        "there is no answer: `call_error`, `timeout`, `offline`, `unknown`"
     )
 
 

@@ -1,7 +1,7 @@
-"""What Voltuj asks of a charge point by itself, after it was accepted and never in front of the charge point's messages.
+"""What Voltuj asks of a charge point by itself, after it was accepted and never in front of its own messages.
 
-StatusNotification where none came, and the automatic configuration, once a firmware. Commands are committed here as rows
-and published by the sweeper, like any that lost their publisher.
+StatusNotification where none came, and the automatic configuration, once a firmware. Commands are committed here as
+rows and published by the sweeper, like any that lost their publisher.
 """
 
 from collections.abc import Mapping
