@@ -9,14 +9,14 @@ PIP_LOG := $(VENV)/pip.log
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 TEST_WORKERS ?= 2
 TESTS ?= tests
-SERVICES := api ocpp_gateway simulator standalone
+SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test fuzz check lock format clean
+.PHONY: help run test fuzz deploy-test check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -45,6 +45,10 @@ test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a p
 
 fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) --seed $(or $(SEED),1)
+
+deploy-test: $(DEV_STAMP) ## the production and development stacks by docker compose (ARGS="-m 'not slow'" for the short form)
+	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }
+	@$(BIN)/python -m pytest --confcutdir tests/deploy tests/deploy $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }
