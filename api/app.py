@@ -18,7 +18,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from api.bus import end_tasks, make_bus
-from api.charge_points import command_routes, message_routes
+from api.charge_points import auto_configuration_routes, command_routes, knock_routes, message_routes, quirk_routes
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
@@ -34,6 +34,7 @@ from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
 from api.sharing import routes as sharing_routes
+from api.transactions import replay_routes
 from api.transactions import routes as transaction_routes
 
 log = structlog.get_logger(__name__)
@@ -45,6 +46,10 @@ ROUTERS: Final = (
     identity_routes.router,
     charge_point_routes.router,
     message_routes.router,
+    quirk_routes.router,
+    auto_configuration_routes.router,
+    knock_routes.router,
+    replay_routes.router,
     command_routes.router,
     transaction_routes.router,
     sharing_routes.router,

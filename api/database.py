@@ -43,6 +43,29 @@ async def make_pool(settings: Settings) -> asyncpg.Pool:
     )
 
 
+@asynccontextmanager
+async def driver_transaction(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction on a connection of its own, for HTTP routes that do, once in a while, what the listener does.
+
+    Raises:
+        DatabaseAway: PostgreSQL does not answer, or went away.
+    """
+    try:
+        connection = await asyncpg.connect(
+            settings.asyncpg_dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
+        )
+        try:
+            await _read_json(connection)
+            async with connection.transaction():
+                yield connection
+        finally:
+            await connection.close()
+    except Exception as error:
+        if is_away(error):
+            raise DatabaseAway from error
+        raise
+
+
 async def _keep(connection: asyncpg.Connection) -> None:
     """Nothing to reset: the listener changes no session state, and the default costs a round trip each time."""
 

@@ -31,6 +31,7 @@ TAGS = [
     {"name": "accounts", "description": "Register, log in, and the own account."},
     {"name": "charge points", "description": "Wallboxes: bring in, edit, keys, connectors."},
     {"name": "message log", "description": "What was said on the wire."},
+    {"name": "quirks", "description": "What a charge point may depart from in OCPP 1.6; strict is the default."},
     {"name": "commands", "description": "CALLs to a charge point, and what became of them."},
     {"name": "transactions", "description": "Charging sessions, their meter values and prices."},
     {"name": "sharing", "description": "With whom a charge point is shared."},

@@ -160,10 +160,13 @@ charge_points = Table(
     Column("connection_epoch", BigInteger, nullable=False, server_default=text("0")),
     Column("connected_at", TIMESTAMP),
     Column("disconnected_at", TIMESTAMP),
+    Column("auto_configuration", Boolean, nullable=False, server_default=text("false")),
+    Column("status_requested_boot", Integer, nullable=False, server_default=text("0")),
     Column("deleted_at", TIMESTAMP),
     _created_at(),
     Index("uq_charge_points_identity", "identity", unique=True, postgresql_where=text("deleted_at is null")),
-    comment="boot is the payload of the newest BootNotification. A deleted wallbox keeps its row for its transactions.",
+    comment="boot is the payload of the newest BootNotification. status_requested_boot is the boot_count for which "
+    "StatusNotification was triggered. A deleted wallbox keeps its row for its transactions.",
 )  # fmt: skip
 
 connectors = Table(
@@ -248,8 +251,10 @@ message_log = Table(
     Column("message_id", Text),
     Column("action", Text),
     Column("frame", LargeBinary, nullable=False),
+    Column("note", Text),
     postgresql_partition_by="RANGE (at)",
-    comment="Every frame in and out, redacted, byte for byte. message_type is 2, 3 or 4; null where unreadable.",
+    comment="Every frame in and out, redacted, byte for byte. message_type is 2, 3 or 4; null where unreadable. note "
+    "says what a quirk repaired in it.",
 )
 
 unprocessed = Table(
@@ -265,11 +270,63 @@ unprocessed = Table(
     Column("received_at", TIMESTAMP, nullable=False),
     Column("error_code", Text, comment="the CALLERROR that it was answered with; null where answered validly"),
     Column("reason", Text, nullable=False),
+    Column("suggested_quirks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column(
+        "repaired", LargeBinary, comment="of a refused message: the payload that can be processed with these quirks"
+    ),
     Column("transaction_id", ForeignKey("transactions.id")),
     Column("resolved_at", TIMESTAMP),
     _created_at(),
     UniqueConstraint("charge_point_id", "action", "digest"),
     comment="Messages that could not be processed or had to be refused, raw, for a person. Replays find their row.",
+)
+
+quirk_sightings = Table(
+    "quirk_sightings",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("quirk", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_seen_at", TIMESTAMP, nullable=False),
+    Column("last_seen_at", TIMESTAMP, nullable=False),
+    comment="How often a quirk that was not set would have helped: what is suggested for a charge point.",
+)
+
+refused_handshakes = Table(
+    "refused_handshakes",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("reason", Text, primary_key=True),
+    Column("remote_address", Text, primary_key=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at", TIMESTAMP, nullable=False),
+    Column("last_at", TIMESTAMP, nullable=False),
+    comment="The last handshakes of a known identity that were refused; a few rows a charge point.",
+)
+
+knocks = Table(
+    "knocks",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("identity", String(48), nullable=False, unique=True),
+    Column("remote_address", Text, nullable=False, index=True),
+    Column("count", BigInteger, nullable=False),
+    Column("first_at", TIMESTAMP, nullable=False),
+    Column("last_at", TIMESTAMP, nullable=False, index=True),
+    comment="Identities that knocked and are nobody's; bounded in all and for each remote address.",
+)
+
+auto_configurations = Table(
+    "auto_configurations",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("firmware_version", Text, primary_key=True),
+    Column("status", Text, CheckConstraint("status in ('running', 'done')", name="status"), nullable=False),
+    Column("items", JSONB, nullable=False),
+    Column("started_at", TIMESTAMP, nullable=False),
+    Column("finished_at", TIMESTAMP),
+    Index("ix_auto_configurations_running", "charge_point_id", postgresql_where=text("status = 'running'")),
+    comment="Automatic configuration, once a firmware. items: key, value, status, command_id, attempts of each.",
 )
 
 # --- transactions ---------------------------------------------------------------------------------------------------

@@ -21,8 +21,10 @@ from ocpp_gateway.frames import MAX_FRAME_BYTES
 from ocpp_gateway.message_log import MessageLog
 from ocpp_gateway.metrics import Metrics
 from ocpp_gateway.registry import Registry
+from ocpp_gateway.remarks import Remarks
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
+from ocpp_gateway.tolerance import Judged
 from ocpp_gateway.websocket import Limits, WebSocket
 from wire.messages import (
     CallOutcome,
@@ -34,6 +36,7 @@ from wire.messages import (
     ConnectOutcome,
     Disconnected,
     LoggedFrame,
+    Tolerance,
 )
 
 log = structlog.get_logger(__name__)
@@ -54,6 +57,7 @@ class Services:
     forwarding: Forwarding
     registry: Registry
     message_log: MessageLog
+    remarks: Remarks
     metrics: Metrics
     sockets: "set[Connection]" = field(default_factory=set)
     draining: bool = False
@@ -110,13 +114,23 @@ class Connection(WebSocket):
         verdict = handshake.check(request.path, offered, headers.get_all("Authorization"), prefix=prefix)
         if isinstance(verdict, handshake.Refusal):
             self._refuse(verdict)
+            self._tell_refused(verdict, request)
         elif self._services.draining or not self._services.can_ask:
             self._refuse(handshake.UNAVAILABLE)
         else:
             self.identity = verdict.identity
-            forwarded = (headers.get_all("X-Forwarded-For"), headers.get_all("X-Forwarded-Proto"))
-            origin = handshake.origin(self.peer, *forwarded, self._services.settings.gateway_trusted_proxies)
-            self._ask_to_connect(verdict, *origin)
+            self._ask_to_connect(verdict, *self._origin(request))
+
+    def _origin(self, request: Request) -> tuple[str, bool]:
+        headers = request.headers
+        forwarded = (headers.get_all("X-Forwarded-For"), headers.get_all("X-Forwarded-Proto"))
+        return handshake.origin(self.peer, *forwarded, self._services.settings.gateway_trusted_proxies)
+
+    def _tell_refused(self, refusal: handshake.Refusal, request: Request) -> None:
+        """So that its owner can be told why it does not come in."""
+        identity = handshake.identity_of(request.path, self._services.settings.gateway_path_prefix)
+        if identity is not None:
+            self._services.remarks.refused(identity, refusal.result, self._origin(request)[0])
 
     def on_refused(self, status: int) -> None:
         """Counted only."""
@@ -192,6 +206,8 @@ class Connection(WebSocket):
                 self._forward(effect)
             elif isinstance(effect, rpc.Note):
                 self._note(effect)
+            elif isinstance(effect, rpc.Seen):
+                self._services.remarks.seen(self.charge_point_id, self.epoch, effect.quirks)
             elif isinstance(effect, CommandOutcome):
                 self._tell_command_outcome(effect)
             else:
@@ -213,6 +229,7 @@ class Connection(WebSocket):
             reply_to=self._services.bus.inbox,
             refused=effect.flaw.code if effect.flaw is not None else "",
             refused_description=effect.flaw.description if effect.flaw is not None else "",
+            tolerance=_tolerance(effect.judged),
         )
         self._services.forwarding.ask(question, self.charge_point_id, wait_s, self._on_call_outcome)
 
@@ -232,7 +249,7 @@ class Connection(WebSocket):
     def _note(self, note: rpc.Note) -> None:
         if note.direction == "in":
             self._services.metrics.received(note.action)
-        frame = LoggedFrame(self.charge_point_id, self.epoch, time.time(), note.direction, note.frame)
+        frame = LoggedFrame(self.charge_point_id, self.epoch, time.time(), note.direction, note.frame, note.note)
         self._services.message_log.add(frame)
 
     def _tell_command_outcome(self, outcome: CommandOutcome) -> None:
@@ -311,3 +328,9 @@ class Connection(WebSocket):
 
     def _tell_disconnected(self, reason: str) -> None:
         self._services.forwarding.tell(Disconnected(self.charge_point_id, self.epoch, time.time(), reason))
+
+
+def _tolerance(judged: Judged) -> Tolerance | None:
+    if not (judged.notes or judged.repaired):
+        return None
+    return Tolerance(judged.original, list(judged.notes), list(judged.suggested), judged.repaired)

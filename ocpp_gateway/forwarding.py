@@ -1,7 +1,7 @@
 """Gets a message of this gateway to a listener of the api and its answer back: attempts, fail-over, deadlines.
 
 A question (ChargePointCall, Connect) is asked until it is answered or its deadline passes; a note (CommandOutcome,
-Disconnected, LoggedFrame) is delivered to any listener, waiting a bounded time where none is up. No socket, no Redis.
+Disconnected, a remark) is delivered to any listener, waiting a bounded time where none is up. No socket, no Redis.
 """
 
 import asyncio
@@ -20,13 +20,17 @@ from wire.messages import (
     Connect,
     ConnectOutcome,
     Disconnected,
+    HandshakeRefused,
     LoggedFrame,
     Message,
+    QuirksSeen,
 )
 
 Question = ChargePointCall | Connect
 Outcome = CallOutcome | ConnectOutcome
-Note = CommandOutcome | Disconnected | LoggedFrame
+Remark = HandshakeRefused | LoggedFrame | QuirksSeen
+"""Notes that are dropped where no listener is up."""
+Note = CommandOutcome | Disconnected | Remark
 MAX_NOTES = 20_000
 """Notes that wait for a listener; then the oldest goes. A command whose outcome is lost ends by the api's sweeper."""
 MAX_MISSES = 2
@@ -74,7 +78,8 @@ class Forwarding:
 
     def tell(self, note: Note) -> None:
         """Delivers `note` to a listener, now or when one is up."""
-        channel = self.listeners.choose(note.charge_point_id, self._loop.time())
+        key = note.identity if isinstance(note, HandshakeRefused) else note.charge_point_id
+        channel = self.listeners.choose(key, self._loop.time())
         if channel is None or not self._bus.send(channel, note):
             self._keep(note)
 
@@ -96,7 +101,7 @@ class Forwarding:
                 pending = self._pending.get(message.id)
                 if pending is not None and pending.listener == channel:
                     self._attempt(pending, now)
-            elif isinstance(message, CommandOutcome | Disconnected | LoggedFrame):
+            elif isinstance(message, Note):
                 self._keep(message)
 
     def members(self, channels: list[str]) -> None:
@@ -174,7 +179,7 @@ class Forwarding:
         self._loop.call_soon(pending.done, None)
 
     def _keep(self, note: Note) -> None:
-        if isinstance(note, LoggedFrame) or len(self._notes) >= MAX_NOTES:
+        if isinstance(note, Remark) or len(self._notes) >= MAX_NOTES:
             self._metrics.dropped.labels(type(note).__name__).inc()
             return
         self._notes.append(note)

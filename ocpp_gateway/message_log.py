@@ -5,6 +5,8 @@ Secrets are taken out here, before anything leaves the process (`redaction`).
 
 import asyncio
 
+import msgspec
+
 from ocpp_gateway.bus import Bus
 from ocpp_gateway.listeners import Listeners
 from ocpp_gateway.metrics import Metrics
@@ -51,6 +53,6 @@ class MessageLog:
             return
         frames, self._frames = self._frames, []
         for frame in frames:
-            clean = LoggedFrame(frame.charge_point_id, frame.epoch, frame.at, frame.direction, redacted(frame.frame))
+            clean = msgspec.structs.replace(frame, frame=redacted(frame.frame))
             if not self._bus.send(channel, clean):
                 self._dropped.inc()

@@ -20,6 +20,7 @@ class Metrics:
     def __init__(self) -> None:
         registry = self.registry = CollectorRegistry()
         self.connections = Gauge(f"{PREFIX}_connections", "Charge points connected now", registry=registry)
+        self.tasks = Gauge(f"{PREFIX}_tasks", "Tasks of the event loop; no charge point has one", registry=registry)
         self.handshakes = Counter(f"{PREFIX}_handshakes", "Handshakes by result", ["result"], registry=registry)
         self.closes = Counter(f"{PREFIX}_closes", "Ended connections by close code", ["code"], registry=registry)
         self.call_errors = Counter(f"{PREFIX}_call_errors", "CALLERRORs by code", ["code"], registry=registry)

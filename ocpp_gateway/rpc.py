@@ -10,17 +10,19 @@ from typing import Final, Literal
 
 import msgspec
 
-from ocpp_gateway import frames, validation
+from ocpp_gateway import frames, tolerance, validation
 from ocpp_gateway.frames import Call, CallError, CallResult, Unreadable
+from ocpp_gateway.tolerance import Judged
 from ocpp_gateway.validation import TRANSACTION_RELATED, Flaw
 from wire.messages import CallOutcome, Command, CommandOutcome
+from wire.quirks import STATUS_BEFORE_BOOT, ZOMBIE_LINK
 
 MAX_WAITING_CALLS: Final = 16
 """CALLs that a charge point sends without waiting for answers; beyond them its socket is not read (J 4.1.1)."""
 MAX_WAITING_COMMANDS: Final = 32
 MAX_UNREADABLE_IN_A_ROW: Final = 10
-STATUS_BEFORE_BOOT: Final = "status_before_boot"
-"""Quirk: sends StatusNotification before its BootNotification is accepted, and takes a refusal badly."""
+MOST_UNANSWERED: Final = 2
+"""Commands in a row that time out while the charge point goes on talking: then it does not hear us."""
 
 
 class Send(msgspec.Struct, frozen=True):
@@ -32,12 +34,21 @@ class Send(msgspec.Struct, frozen=True):
 
 
 class Forward(msgspec.Struct, frozen=True):
-    """Hand this CALL to the api and come back with `answered`; `flaw` says why it will be refused all the same."""
+    """Hand this CALL to the api and come back with `answered`."""
 
-    call: Call
+    judged: Judged
     sequence: int
     received_at: float
-    flaw: Flaw | None
+
+    @property
+    def call(self) -> Call:
+        """The CALL, repaired where a quirk allows it."""
+        return self.judged.call
+
+    @property
+    def flaw(self) -> Flaw | None:
+        """Why it will be refused all the same."""
+        return self.judged.flaw
 
 
 class Note(msgspec.Struct, frozen=True):
@@ -47,6 +58,14 @@ class Note(msgspec.Struct, frozen=True):
     frame: bytes
     action: str = ""
     """Empty for anything but a CALL."""
+    note: str = ""
+    """What was repaired."""
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """Quirks that are not set would have helped."""
+
+    quirks: tuple[str, ...]
 
 
 class Close(msgspec.Struct, frozen=True):
@@ -56,13 +75,15 @@ class Close(msgspec.Struct, frozen=True):
     reason: str
 
 
-Effect = Send | Forward | Note | Close | CommandOutcome
+Effect = Send | Forward | Note | Seen | Close | CommandOutcome
 
 
 class _Waiting(msgspec.Struct, frozen=True):
     frame: Call | Unreadable
     data: bytes
     received_at: float
+    original: bytes = b""
+    notes: tuple[str, ...] = ()
 
 
 class _Forwarded(msgspec.Struct, frozen=True):
@@ -84,6 +105,10 @@ class Session:
         self._sent: Command | None = None
         self._sent_deadline = 0.0
         self._unreadable_in_a_row = 0
+        self._unanswered = 0
+        """Commands in a row that timed out."""
+        self._heard = False
+        """Whether a CALL came since the oldest unanswered command was sent."""
         self._draining = False
 
     # --- what connection asks ---
@@ -114,20 +139,30 @@ class Session:
         if isinstance(frame, CallResult | CallError):
             self._unreadable_in_a_row = 0
             return self._command_answered(frame, data, now)
-        effects: list[Effect] = []
-        if isinstance(frame, Unreadable):
+        self._heard = True
+        waiting = self._read(frame, data, now)
+        if isinstance(waiting.frame, Unreadable):
             self._unreadable_in_a_row += 1
             if self._unreadable_in_a_row >= MAX_UNREADABLE_IN_A_ROW:
                 return [Note("in", data, frame.action), Close(1008, "too many unreadable frames")]
-            if not frame.answerable:
+            if not waiting.frame.answerable:
                 return [Note("in", data)]
         else:
             self._unreadable_in_a_row = 0
-        if self._draining:
-            return effects
-        self._waiting.append(_Waiting(frame, data, now))
-        self._advance(now, effects)
+        effects: list[Effect] = []
+        if not self._draining:
+            self._waiting.append(waiting)
+            self._advance(now, effects)
         return effects
+
+    def _read(self, frame: Call | Unreadable, data: bytes, now: float) -> _Waiting:
+        """What is not JSON may be made readable by a quirk."""
+        if isinstance(frame, Unreadable):
+            filled = tolerance.readable(frame, self.quirks)
+            if filled is not None:
+                call = Call(frame.message_id, frame.action, filled.payload)
+                return _Waiting(call, data, now, frame.payload, filled.notes)
+        return _Waiting(frame, data, now)
 
     def answered(self, outcome: CallOutcome, now: float) -> list[Effect]:
         """The api committed the forwarded CALL; only now is it answered (DESIGN 2)."""
@@ -156,6 +191,7 @@ class Session:
         effects: list[Effect] = []
         if self._sent is not None and self._sent_deadline <= now:
             effects.append(_ended(self._sent, "timeout", now))
+            self._note_unanswered(effects)
             self._sent = None
         late = [command for command in self._commands if command.deadline <= now]
         effects.extend(_ended(command, "timeout", now) for command in late)
@@ -182,14 +218,19 @@ class Session:
     def _advance(self, now: float, effects: list[Effect]) -> None:
         while self._waiting and self._forwarded is None:
             waiting = self._waiting.popleft()
-            self._serve(waiting, self._flaw(waiting.frame), now, effects)
+            judged = self._judge(waiting)
+            if judged.suggested:
+                effects.append(Seen(judged.suggested))
+            self._serve(waiting, judged, now, effects)
 
-    def _flaw(self, frame: Call | Unreadable) -> Flaw | None:
-        if isinstance(frame, Unreadable):
-            return Flaw(frame.code, frame.description)
-        if self.registration != "Accepted" and not self._may_come_early(frame.action):
-            return Flaw("SecurityError", "send a BootNotification and wait until it is accepted")
-        return validation.call_flaw(frame.action, frame.payload)
+    def _judge(self, waiting: _Waiting) -> Judged:
+        frame = waiting.frame
+        if self.registration != "Accepted" and isinstance(frame, Call) and not self._may_come_early(frame.action):
+            return self._too_early(frame)
+        judged = tolerance.judge(frame, self.quirks)
+        if not waiting.notes:
+            return judged
+        return msgspec.structs.replace(judged, original=waiting.original, notes=waiting.notes + judged.notes)
 
     def _may_come_early(self, action: str) -> bool:
         """Until it is accepted, a charge point may send nothing but BootNotification (4.2, J errata 3.8)."""
@@ -197,23 +238,29 @@ class Session:
             return STATUS_BEFORE_BOOT in self.quirks
         return action == "BootNotification"
 
-    def _serve(self, waiting: _Waiting, flaw: Flaw | None, now: float, effects: list[Effect]) -> None:
-        frame = waiting.frame
-        if flaw is not None and frame.action not in TRANSACTION_RELATED:
-            answer = frames.call_error_frame(frame.message_id, flaw.code, flaw.description)
-        elif flaw is None and frame.action == "Heartbeat":
-            answer = frames.call_result_frame(frame.message_id, _current_time(now))
+    def _too_early(self, call: Call) -> Judged:
+        flaw = Flaw("SecurityError", "send a BootNotification and wait until it is accepted")
+        if call.action == "StatusNotification":
+            return Judged(call, flaw, suggested=(STATUS_BEFORE_BOOT,))
+        return tolerance.refuse(call, flaw, self.quirks) if call.action in TRANSACTION_RELATED else Judged(call, flaw)
+
+    def _serve(self, waiting: _Waiting, judged: Judged, now: float, effects: list[Effect]) -> None:
+        call, flaw = judged.call, judged.flaw
+        if flaw is not None and call.action not in TRANSACTION_RELATED:
+            answer = frames.call_error_frame(call.message_id, flaw.code, flaw.description)
+        elif flaw is None and call.action == "Heartbeat":
+            answer = frames.call_result_frame(call.message_id, _current_time(now))
         else:
-            self._forward(frame, flaw, waiting.received_at, effects)
+            self._forward(judged, waiting.received_at, effects)
             return
         sent = Send(answer, flaw.code if flaw is not None else "")
-        effects += (Note("in", waiting.data, frame.action), sent, Note("out", answer))
+        note = "; ".join(judged.notes)
+        effects += (Note("in", waiting.data, call.action, note), sent, Note("out", answer))
 
-    def _forward(self, frame: Call | Unreadable, flaw: Flaw | None, received_at: float, effects: list[Effect]) -> None:
+    def _forward(self, judged: Judged, received_at: float, effects: list[Effect]) -> None:
         self._sequence += 1
-        self._forwarded = _Forwarded(frame.message_id, flaw)
-        call = frame if isinstance(frame, Call) else Call(frame.message_id, frame.action, frame.payload)
-        effects.append(Forward(call, self._sequence, received_at, flaw))
+        self._forwarded = _Forwarded(judged.call.message_id, judged.flaw)
+        effects.append(Forward(judged, self._sequence, received_at))
 
     # --- our CALLs ---
 
@@ -222,16 +269,27 @@ class Session:
             return
         command = self._commands.popleft()
         self._sent, self._sent_deadline = command, min(now + self._command_timeout_s, command.deadline)
+        self._heard = self._heard and self._unanswered > 0
         frame = frames.call_frame(command.id, command.action, command.payload)
         effects += (Send(frame), Note("out", frame, command.action), _ended(command, "sent", now))
 
+    def _note_unanswered(self, effects: list[Effect]) -> None:
+        """A charge point that talks and never answers does not hear us: only a new connection helps."""
+        self._unanswered += 1
+        if self._unanswered < MOST_UNANSWERED or not self._heard:
+            return
+        self._unanswered = 0
+        closes = ZOMBIE_LINK in self.quirks
+        effects.append(Close(1013, "commands go unanswered") if closes else Seen((ZOMBIE_LINK,)))
+
     def _command_answered(self, frame: CallResult | CallError, data: bytes, now: float) -> list[Effect]:
         """An answer that nobody waits for, such as a CALLERROR of id "-1", ends nothing: noted and dropped."""
-        effects: list[Effect] = [Note("in", data)]
+        self._unanswered = 0
         if self._sent is None or frame.message_id != self._sent.id:
-            return effects
+            return [Note("in", data)]
         command, self._sent = self._sent, None
-        effects.append(_outcome(command, frame, now))
+        outcome, note = _outcome(command, frame, now, self.quirks)
+        effects: list[Effect] = [Note("in", data, note=note), outcome]
         self._send_next(now, effects)
         return effects
 
@@ -245,15 +303,23 @@ def _answer(forwarded: _Forwarded, outcome: CallOutcome) -> Send:
     return Send(frames.call_result_frame(forwarded.message_id, outcome.payload))
 
 
-def _outcome(command: Command, frame: CallResult | CallError, now: float) -> CommandOutcome:
-    """How the charge point answered; a CALLRESULT that does not fit its schema ends the command all the same."""
+def _outcome(
+    command: Command, frame: CallResult | CallError, now: float, quirks: frozenset[str]
+) -> tuple[CommandOutcome, str]:
+    """How the charge point answered, and what was repaired in it.
+
+    A CALLRESULT that does not fit its schema ends the command all the same.
+    """
     if isinstance(frame, CallError):
-        return _ended(command, "call_error", now, code=frame.code, description=frame.description)
+        return _ended(command, "call_error", now, code=frame.code, description=frame.description), ""
     flaw = validation.result_flaw(command.action, frame.payload)
     if flaw is None:
-        return _ended(command, "result", now, payload=frame.payload)
-    description = f"{flaw.code}: {flaw.description}"
-    return _ended(command, "call_error", now, payload=frame.payload, code="FormationViolation", description=description)
+        return _ended(command, "result", now, payload=frame.payload), ""
+    repaired = tolerance.repaired_result(command.action, frame.payload, quirks)
+    if repaired is not None:
+        return _ended(command, "result", now, payload=repaired.payload), "; ".join(repaired.notes)
+    code, description = "FormationViolation", f"{flaw.code}: {flaw.description}"
+    return _ended(command, "call_error", now, payload=frame.payload, code=code, description=description), ""
 
 
 def _ended(

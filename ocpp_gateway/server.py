@@ -21,6 +21,7 @@ from ocpp_gateway.message_log import MessageLog
 from ocpp_gateway.metrics import Metrics
 from ocpp_gateway.operations import Operations
 from ocpp_gateway.registry import Registry
+from ocpp_gateway.remarks import Remarks
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
 from wire.channels import Channels
@@ -52,6 +53,7 @@ class Gateway:
     def __init__(self, settings: Settings, timing: Timing) -> None:
         self.id = uuid.uuid4().hex
         self.metrics = Metrics()
+        self.metrics.tasks.set_function(_tasks)
         self._settings = settings
         self._timing = timing
         self._redis = make_redis(settings.redis_url.get_secret_value())
@@ -66,6 +68,7 @@ class Gateway:
             forwarding=self._forwarding,
             registry=self._registry,
             message_log=MessageLog(self._bus, self._listeners, timing, self.metrics),
+            remarks=Remarks(self._forwarding),
             metrics=self.metrics,
         )
         self._commands: OrderedDict[str, None] = OrderedDict()
@@ -235,6 +238,7 @@ class Gateway:
 
     async def _say_last_words(self) -> None:
         self._services.message_log.flush()
+        self._services.remarks.flush()
         try:
             async with asyncio.timeout(LAST_WORDS_S):
                 await self._registry.write()
@@ -247,3 +251,7 @@ class Gateway:
         end = loop.time() + limit_s
         while not condition() and loop.time() < end:  # noqa: ASYNC110 - once in a process's life
             await asyncio.sleep(0.02)
+
+
+def _tasks() -> float:
+    return len(asyncio.all_tasks())

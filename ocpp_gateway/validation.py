@@ -65,26 +65,37 @@ class Flaw(msgspec.Struct, frozen=True):
     description: str
 
 
-def _schemas(actions: frozenset[str], suffix: str) -> dict[str, jsonschema_rs.Draft4Validator]:
+def _read_schemas(actions: frozenset[str], suffix: str) -> dict[str, dict[str, Any]]:
     package = importlib.util.find_spec("ocpp")
     if package is None or package.origin is None:
         raise ImportError("the package ocpp, which brings the schemas, is not installed")
     folder = Path(package.origin).parent / "v16" / "schemas"
-    return {
-        action: jsonschema_rs.Draft4Validator(
-            orjson.loads((folder / f"{action}{suffix}.json").read_bytes()), validate_formats=True
-        )
-        for action in sorted(actions)
-    }
+    return {action: orjson.loads((folder / f"{action}{suffix}.json").read_bytes()) for action in sorted(actions)}
 
 
-_calls: Final = _schemas(FROM_CHARGE_POINT, "")
-_results: Final = _schemas(TO_CHARGE_POINT, "Response")
+def _compile(schemas: dict[str, dict[str, Any]]) -> dict[str, jsonschema_rs.Draft4Validator]:
+    return {action: jsonschema_rs.Draft4Validator(schema, validate_formats=True) for action, schema in schemas.items()}
 
 
-def call_flaw(action: str, payload: bytes) -> Flaw | None:
-    """What is wrong with a CALL of a charge point; None where nothing is."""
-    validator = _calls.get(action)
+def _any_unit(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema with every `unit` free text."""
+    return {key: _any_unit(part) if isinstance(part, dict) else part for key, part in schema.items()} | (
+        {"unit": {"type": "string"}} if "unit" in schema else {}
+    )
+
+
+CALL_SCHEMAS: Final = _read_schemas(FROM_CHARGE_POINT, "")
+"""JSON schema by action, for what charge points send."""
+RESULT_SCHEMAS: Final = _read_schemas(TO_CHARGE_POINT, "Response")
+"""JSON schema by action, for what charge points answer."""
+_calls: Final = _compile(CALL_SCHEMAS)
+_calls_any_unit: Final = _compile({action: _any_unit(CALL_SCHEMAS[action]) for action in TRANSACTION_RELATED})
+_results: Final = _compile(RESULT_SCHEMAS)
+
+
+def call_flaw(action: str, payload: bytes, *, any_unit: bool = False) -> Flaw | None:
+    """What is wrong with a CALL of a charge point; None where nothing is. `any_unit` lets samples have unknown ones."""
+    validator = (_calls_any_unit.get(action) if any_unit else None) or _calls.get(action)
     if validator is None:
         if action in TO_CHARGE_POINT:
             return Flaw("NotSupported", f"{action} is sent by the central system only")

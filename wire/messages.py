@@ -17,6 +17,19 @@ class WireError(Exception):
     """The bytes are not a batch that this version can read."""
 
 
+class Tolerance(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the quirks of a charge point have to do with one of its CALLs."""
+
+    original: bytes = b""
+    """The payload as it arrived, where `payload` was repaired; need not be JSON."""
+    repairs: list[str] = []
+    """What was repaired, a sentence each."""
+    suggested_quirks: list[str] = []
+    """Of a refused message: the quirks with which it would have been taken."""
+    repaired: bytes = b""
+    """Of a refused message: the payload as it would be then; empty where no quirk helps."""
+
+
 class ChargePointCall(msgspec.Struct, tag="call", frozen=True, omit_defaults=True):
     """A CALL of a charge point, checked against its schema by the gateway, to be committed and answered.
 
@@ -38,6 +51,7 @@ class ChargePointCall(msgspec.Struct, tag="call", frozen=True, omit_defaults=Tru
     """Empty, or the CALLERROR code with which the gateway wants to refuse a Start, MeterValues or Stop: the raw
     message is committed as held before the CALLERROR goes out (DESIGN 2.3)."""
     refused_description: str = ""
+    tolerance: Tolerance | None = None
 
 
 class CallOutcome(msgspec.Struct, tag="outcome", frozen=True, omit_defaults=True):
@@ -97,6 +111,26 @@ class LoggedFrame(msgspec.Struct, tag="frame", frozen=True, omit_defaults=True):
     at: float
     direction: Literal["in", "out"]
     frame: bytes
+    note: str = ""
+    """What was repaired in it, for people."""
+
+
+class QuirksSeen(msgspec.Struct, tag="quirks_seen", frozen=True, omit_defaults=True):
+    """How often quirks that are not set would have helped a charge point lately (nothing waits for it)."""
+
+    charge_point_id: str
+    epoch: int
+    at: float
+    counts: dict[str, int]
+
+
+class HandshakeRefused(msgspec.Struct, tag="handshake_refused", frozen=True, omit_defaults=True):
+    """A handshake that the gateway refused without asking the api (nothing waits for it)."""
+
+    identity: str
+    reason: str
+    remote_address: str
+    at: float
 
 
 class Command(msgspec.Struct, tag="command", frozen=True, omit_defaults=True):
@@ -149,6 +183,8 @@ Message = (
     | ConnectOutcome
     | Disconnected
     | LoggedFrame
+    | QuirksSeen
+    | HandshakeRefused
     | Command
     | CommandOutcome
     | Superseded

@@ -3,7 +3,7 @@
 import zoneinfo
 from datetime import datetime
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID
 
@@ -33,8 +33,17 @@ CHARGE_POINT_EXAMPLE: dict[str, Any] = {
     "booted_at": "2026-05-04T08:31:00Z",
     "connected_at": "2026-05-04T08:31:00Z",
     "disconnected_at": None,
+    "auto_configuration": True,
     "created_at": "2026-05-04T08:30:00Z",
 }
+REFUSAL_EXAMPLE: dict[str, Any] = {
+    "reason": "wrong_key",
+    "remote_address": "203.0.113.9",
+    "count": 3,
+    "first_at": "2026-05-04T08:29:00Z",
+    "last_at": "2026-05-04T08:30:40Z",
+}
+ONBOARDING_EXAMPLE: dict[str, Any] = {"state": "connected", "last_refused": [REFUSAL_EXAMPLE]}
 CREDENTIALS_EXAMPLE: dict[str, Any] = {
     "identity": "VLT-7K3M9QXA",
     "url": "wss://localhost:9000/VLT-7K3M9QXA",
@@ -89,6 +98,7 @@ TIME_ZONE = "IANA zone in which tariffs and statements count days"
 RATED_POWER = "most that the wallbox can deliver, in W; a session above it is held for a person"
 PRICE = 'decimal text with at most four decimals, for example "5.50"; "0" is free'
 CURRENCY = "ISO 4217 code"
+AUTO_CONFIGURATION = "whether Voltuj sets meter interval, measurands, pings and remote start, once a firmware"
 
 
 class NewChargePoint(Body):
@@ -106,6 +116,7 @@ class NewChargePoint(Body):
     rated_power_w: RatedPower | None = Field(default=None, description=RATED_POWER)
     price_per_kwh: Price | None = Field(default=None, description=f"{PRICE}; left out: sessions carry no price")
     currency: Currency = Field(default="CZK", description=CURRENCY)
+    auto_configuration: bool = Field(default=False, description=AUTO_CONFIGURATION)
 
 
 class ChargePointChange(Body):
@@ -118,6 +129,7 @@ class ChargePointChange(Body):
     rated_power_w: RatedPower | None = Field(default=None, description=f"{RATED_POWER}; null: not known")
     price_per_kwh: Price = Field(default_factory=str, description=f"{PRICE}; sessions that run keep theirs")
     currency: Currency = Field(default_factory=str, description=CURRENCY)
+    auto_configuration: bool = Field(default_factory=bool, description=AUTO_CONFIGURATION)
 
 
 class ChargePoint(BaseModel):
@@ -142,7 +154,37 @@ class ChargePoint(BaseModel):
     booted_at: datetime | None
     connected_at: datetime | None = Field(description="when it last connected")
     disconnected_at: datetime | None = Field(description="when its connection last ended")
+    auto_configuration: bool = Field(description=AUTO_CONFIGURATION)
     created_at: datetime
+
+
+class RefusedHandshake(BaseModel):
+    """Why the wallbox was not let in."""
+
+    model_config = ConfigDict(json_schema_extra={"example": REFUSAL_EXAMPLE})
+
+    reason: str = Field(description="wrong_key, wrong_subprotocol, no_subprotocol, insecure or refused")
+    remote_address: str
+    count: int
+    first_at: datetime
+    last_at: datetime
+
+
+class Onboarding(BaseModel):
+    """How far the wallbox has come."""
+
+    model_config = ConfigDict(json_schema_extra={"example": ONBOARDING_EXAMPLE})
+
+    state: Literal["waiting", "connected"] = Field(description="`waiting` until it connects for the first time")
+    last_refused: list[RefusedHandshake] = Field(description="the last ten kinds, newest first; empty for guests")
+
+
+class ChargePointDetail(ChargePoint):
+    """A charge point, with how far it has come."""
+
+    model_config = ConfigDict(json_schema_extra={"example": CHARGE_POINT_EXAMPLE | {"onboarding": ONBOARDING_EXAMPLE}})
+
+    onboarding: Onboarding
 
 
 class ChargePointPage(Page[ChargePoint]):

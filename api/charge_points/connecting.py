@@ -10,10 +10,11 @@ from typing import Any, Final, Literal
 
 import asyncpg
 
-from wire.messages import Connect, ConnectOutcome, Disconnected
+from api.charge_points.knocking import remember_outcomes
+from api.charge_points.sightings import note_seen
+from wire.messages import Connect, ConnectOutcome, Disconnected, QuirksSeen
+from wire.quirks import NO_SUBPROTOCOL
 
-NO_SUBPROTOCOL: Final = "no_subprotocol"
-"""Quirk: a charge point that never offers `ocpp1.6` in its handshake."""
 UNKNOWN_DIGEST: Final = bytes(32)
 """Compared for an identity that does not exist, so that the time of the answer does not tell."""
 
@@ -64,6 +65,13 @@ async def connect_all(
         for connect, status in zip(connects, verdicts, strict=True)
     ]
     await _write_epochs(connection, outcomes, now)
+    await remember_outcomes(connection, connects, outcomes, by_identity, now)
+    seen = [
+        QuirksSeen(str(by_identity[connect.identity]["id"]), 0, now.timestamp(), {NO_SUBPROTOCOL: 1})
+        for connect, outcome in zip(connects, outcomes, strict=True)
+        if outcome.status == "no_subprotocol"
+    ]
+    await note_seen(connection, seen)
     return outcomes
 
 

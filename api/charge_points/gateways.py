@@ -42,13 +42,17 @@ async def live_state(bus: Bus, charge_point_id: UUID) -> LiveState:
 
 
 async def close_connection(bus: Bus, charge_point_id: UUID) -> None:
-    """Tells every gateway to close the connection of this charge point: its key counts no more.
+    """Tells every gateway to close the connection of this charge point: its key counts no more."""
+    await push(bus, ChargePointChanged(str(charge_point_id), close=True))
 
-    Where Redis is down the connection lives until it ends by itself; its next handshake is refused.
+
+async def push(bus: Bus, message: ChargePointChanged) -> None:
+    """Tells every gateway what changed.
+
+    Where Redis is down the connection goes on as it was until it ends by itself; its next handshake knows.
     """
-    message = ChargePointChanged(str(charge_point_id), close=True)
     try:
         for gateway in await bus.subscribed(bus.channels.gateway_inboxes):
             await bus.publish(gateway, [message])
     except RedisError as error:
-        log.error("connection not closed", charge_point_id=str(charge_point_id), error=type(error).__name__)
+        log.error("gateways not told", charge_point_id=message.charge_point_id, error=type(error).__name__)

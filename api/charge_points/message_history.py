@@ -10,7 +10,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import orjson
-from sqlalchemy import Row, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.paging import PageRequest, read_page
@@ -52,13 +52,24 @@ async def list_unprocessed(
     connection: AsyncConnection, charge_point_id: UUID, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The messages of a charge point that were set aside, newest first."""
+    query = _unprocessed_of(charge_point_id)
+    return await read_page(connection, query, [unprocessed.c.received_at, unprocessed.c.id], paging)
+
+
+async def find_unprocessed(connection: AsyncConnection, charge_point_id: UUID, unprocessed_id: int) -> Row[Any] | None:
+    """One of them; None where there is none of this id."""
+    query = _unprocessed_of(charge_point_id).where(unprocessed.c.id == unprocessed_id)
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    return row
+
+
+def _unprocessed_of(charge_point_id: UUID) -> Select[Any]:
     columns = [column for column in unprocessed.c if column.name != "transaction_id"]
-    query = (
+    return (
         select(*columns, transactions.c.public_id.label("transaction_id"))
         .select_from(unprocessed.outerjoin(transactions, transactions.c.id == unprocessed.c.transaction_id))
         .where(unprocessed.c.charge_point_id == charge_point_id)
     )
-    return await read_page(connection, query, [unprocessed.c.received_at, unprocessed.c.id], paging)
 
 
 def as_text(raw: bytes) -> str:

@@ -15,8 +15,10 @@ from api.charge_points.answers import Answer
 from wire.messages import ChargePointCall, LoggedFrame
 
 CALL, CALL_RESULT, CALL_ERROR = 2, 3, 4
-COLUMNS: Final = "charge_point_id, at, direction, epoch, message_type, message_id, action, frame"
-ARRAYS: Final = "uuid[]", "timestamptz[]", "text[]", "bigint[]", "smallint[]", "text[]", "text[]", "bytea[]"
+COLUMNS: Final = "charge_point_id, at, direction, epoch, message_type, message_id, action, frame, note"
+ARRAYS: Final = (
+    "uuid[]", "timestamptz[]", "text[]", "bigint[]", "smallint[]", "text[]", "text[]", "bytea[]", "text[]",
+)  # fmt: skip
 
 _parts = msgspec.json.Decoder(list[msgspec.Raw])
 
@@ -32,6 +34,7 @@ class LogRow(NamedTuple):
     message_id: str | None
     action: str | None
     frame: bytes
+    note: str | None = None
 
 
 def insert_sql(first_parameter: int) -> str:
@@ -60,16 +63,23 @@ def storable(text: str) -> str:
 
 
 def conversation(call: ChargePointCall, answer: Answer, answered_at: datetime) -> tuple[LogRow, LogRow]:
-    """The CALL as it came in and its answer as it will go out."""
+    """The CALL as it came in, with what was repaired in it, and its answer as it will go out."""
     message_id = storable(call.message_id)
     quoted = msgspec.json.encode(call.message_id)
-    request = b"[2,%b,%b,%b]" % (quoted, msgspec.json.encode(call.action), call.payload)
+    payload, note = call.payload, None
+    if call.tolerance is not None and call.tolerance.repairs:
+        payload, note = call.tolerance.original, _repaired("; ".join(call.tolerance.repairs))
+    request = b"[2,%b,%b,%b]" % (quoted, msgspec.json.encode(call.action), payload)
     arrived = datetime.fromtimestamp(call.received_at, UTC)
     kind, reply = _reply(quoted, answer)
     return (
-        LogRow(call.charge_point_id, arrived, "in", call.epoch, CALL, message_id, call.action, request),
+        LogRow(call.charge_point_id, arrived, "in", call.epoch, CALL, message_id, call.action, request, note),
         LogRow(call.charge_point_id, answered_at, "out", call.epoch, kind, message_id, call.action, reply),
     )
+
+
+def _repaired(repairs: str) -> str:
+    return f"repaired: {storable(repairs)}"
 
 
 def _reply(message_id: bytes, answer: Answer) -> tuple[int, bytes]:
@@ -87,7 +97,8 @@ def logged(frames: Iterable[LoggedFrame]) -> list[LogRow]:
 def _logged(frame: LoggedFrame) -> LogRow:
     kind, message_id, action = _decoded(frame.frame)
     at = datetime.fromtimestamp(frame.at, UTC)
-    return LogRow(frame.charge_point_id, at, frame.direction, frame.epoch, kind, message_id, action, frame.frame)
+    note = _repaired(frame.note) if frame.note else None
+    return LogRow(frame.charge_point_id, at, frame.direction, frame.epoch, kind, message_id, action, frame.frame, note)
 
 
 def _decoded(frame: bytes) -> tuple[int | None, str | None, str | None]:

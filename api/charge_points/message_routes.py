@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import message_history
 from api.errors import NotAllowed, NotFound
@@ -28,6 +29,7 @@ MESSAGE_EXAMPLE: dict[str, Any] = {
     "error_code": None,
     "error_description": None,
     "raw": '[2,"19223201","Heartbeat",{}]',
+    "note": None,
 }
 UNPROCESSED_EXAMPLE: dict[str, Any] = {
     "id": 17,
@@ -38,6 +40,7 @@ UNPROCESSED_EXAMPLE: dict[str, Any] = {
     "raw": '{"connectorId":1,"meterValue":[{"timestamp":"never"}]}',
     "error_code": None,
     "reason": "timestamp is not a date",
+    "suggested_quirks": [],
     "transaction_id": None,
     "resolved_at": None,
 }
@@ -57,6 +60,7 @@ class Message(BaseModel):
     error_code: str | None = Field(description="of a CALLERROR")
     error_description: str | None = Field(description="of a CALLERROR")
     raw: str = Field(description="the frame as it was on the wire, secrets left out")
+    note: str | None = Field(description="what a quirk repaired in it before it was processed")
 
 
 class MessagePage(Page[Message]):
@@ -78,8 +82,9 @@ class UnprocessedMessage(BaseModel):
     raw: str = Field(description="the payload as it was on the wire")
     error_code: str | None = Field(description="the CALLERROR that it was answered with; null: answered validly")
     reason: str
+    suggested_quirks: list[str] = Field(description="with these quirks set it can be replayed")
     transaction_id: UUID | None
-    resolved_at: datetime | None
+    resolved_at: datetime | None = Field(description="when it was replayed; null while it waits")
 
 
 class UnprocessedPage(Page[UnprocessedMessage]):
@@ -118,6 +123,20 @@ async def list_unprocessed(
     return UnprocessedPage(items=[_unprocessed(row) for row in rows], next_cursor=cursor)
 
 
+async def read_unprocessed(
+    transaction: AsyncConnection, charge_point_id: UUID, unprocessed_id: int
+) -> UnprocessedMessage:
+    """One message that was set aside.
+
+    Raises:
+        NotFound: this charge point has none of this id.
+    """
+    row = await message_history.find_unprocessed(transaction, charge_point_id, unprocessed_id)
+    if row is None:
+        raise NotFound
+    return _unprocessed(row)
+
+
 def _message(row: Row[Any]) -> Message:
     message_type = message_history.MESSAGE_TYPES.get(row.message_type)
     code, description = message_history.error_of(row.frame, message_type)
@@ -131,6 +150,7 @@ def _message(row: Row[Any]) -> Message:
         error_code=code,
         error_description=description,
         raw=message_history.as_text(row.frame),
+        note=row.note,
     )
 
 

@@ -57,19 +57,22 @@ async def create(
     name: str,
     time_zone: str,
     rated_power_w: int | None,
+    auto_configuration: bool = False,
+    key: str | None = None,
     now: datetime,
 ) -> tuple[UUID, str]:
-    """A new charge point: its id, and its key, which is stored as a digest only.
+    """A new charge point: its id, and its key, which is stored as a digest only; `key` is one that it has already.
 
     Raises:
         Conflict: the identity is taken.
     """
-    key = new_key()
+    key = key or new_key()
     values = {
         "owner_id": owner_id,
         "name": name,
         "time_zone": time_zone,
         "rated_power_w": rated_power_w,
+        "auto_configuration": auto_configuration,
         "key_digest": key_digest(key),
         "key_changed_at": now,
         "created_at": now,

@@ -7,16 +7,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.money import parse_price_e4
 from api.accounting.tariff import flat_tariff
-from api.charge_points import gateways, operations
+from api.charge_points import gateways, onboarding, operations
 from api.charge_points.bodies import (
-    ChargePoint,
     ChargePointChange,
+    ChargePointDetail,
     ChargePointPage,
     Connector,
     ConnectorList,
     CreatedChargePoint,
     Credentials,
     NewChargePoint,
+    Onboarding,
+    RefusedHandshake,
     charge_point_url,
     describe,
 )
@@ -27,7 +29,7 @@ from api.identity.caller import Caller, CurrentCaller
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
-from api.sharing.access import find_controlled, find_visible
+from api.sharing.access import GUEST, find_controlled, find_visible
 
 router = APIRouter(prefix="/api/v1/charge-points", tags=["charge points"])
 
@@ -92,11 +94,17 @@ async def read_charge_point(
     bus: CurrentBus,
     settings: CurrentSettings,
     now: Now,
-) -> ChargePoint:
-    """One charge point, with whether it is connected now."""
+) -> ChargePointDetail:
+    """One charge point, with whether it is connected now, and why it was not let in where that happened."""
     row = await operations.find(transaction, caller, charge_point_id, now)
     online = await gateways.online(bus, [charge_point_id])
-    return describe(row, online[charge_point_id], settings.public_ocpp_url)
+    shown = describe(row, online[charge_point_id], settings.public_ocpp_url).model_dump()
+    refusals = [] if row.role == GUEST else await onboarding.last_refusals(transaction, charge_point_id)
+    progress = Onboarding(
+        state=onboarding.state(row),
+        last_refused=[RefusedHandshake.model_validate(dict(refusal._mapping)) for refusal in refusals],
+    )
+    return ChargePointDetail(**shown, onboarding=progress)
 
 
 @router.patch(
@@ -111,7 +119,7 @@ async def edit_charge_point(
     bus: CurrentBus,
     settings: CurrentSettings,
     now: Now,
-) -> ChargePoint:
+) -> ChargePointDetail:
     """Changes what is given; a new price makes a new version of the tariff, and running sessions keep theirs."""
     changes = body.model_dump(exclude_unset=True)
     price, currency = changes.pop("price_per_kwh", None), changes.pop("currency", None)

@@ -10,13 +10,17 @@ from api.accounting.plausibility import is_plausible_time
 
 UNREADABLE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """Stands for a timestamp that is none: implausible, and the same each time that the message is sent again."""
+FIRST_YEAR: Final = 2
+LAST_YEAR: Final = 9998
+"""The first and the last moment that Python knows stand for infinity in the driver of PostgreSQL."""
 
 
 def parse_timestamp(text: str) -> datetime:
     """A charge point's timestamp in UTC; `UNREADABLE` where it is no time at all."""
     try:
         at = datetime.fromisoformat(text.strip().upper())
-        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        at = at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+        return at if FIRST_YEAR <= at.year <= LAST_YEAR else UNREADABLE
     except (ValueError, OverflowError):
         return UNREADABLE
 

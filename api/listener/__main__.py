@@ -14,6 +14,7 @@ from prometheus_client import start_http_server
 from api.bus import Bus, end_tasks, make_bus
 from api.database import make_pool
 from api.listener.chores import (
+    BACKGROUND_EVERY_S,
     LIVE_EVERY_S,
     PARTITIONS_EVERY_S,
     SWEEP_EVERY_S,
@@ -21,6 +22,7 @@ from api.listener.chores import (
     Sweeper,
     every,
     make_partitions,
+    work_in_background,
 )
 from api.listener.dispatch import Dispatch
 from api.listener.membership import Membership
@@ -81,6 +83,7 @@ def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[No
     return [
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
+        asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
     ]
 

@@ -16,18 +16,29 @@ from api.charge_points import message_log
 from api.charge_points.answers import Answer
 from api.charge_points.command_state import apply_outcome
 from api.charge_points.connecting import connect_all, disconnect_all
+from api.charge_points.knocking import remember_refusals
 from api.charge_points.live import last_seen_field
+from api.charge_points.sightings import note_seen
 from api.listener.calls import Calls
 from api.listener.failures import UnavailableError
 from api.listener.metrics import BATCH_SIZE, CONNECTS, FRAMES_DROPPED
 from api.listener.outbox import Outbox
 from api.listener.storage import Storage
 from api.transactions.meter_values import ValueRow, insert_batch, live_fields, rows_of
-from wire.messages import ChargePointCall, CommandOutcome, Connect, ConnectOutcome, Disconnected, LoggedFrame
+from wire.messages import (
+    ChargePointCall,
+    CommandOutcome,
+    Connect,
+    ConnectOutcome,
+    Disconnected,
+    HandshakeRefused,
+    LoggedFrame,
+    QuirksSeen,
+)
 
 log = structlog.get_logger(__name__)
 
-Note = Disconnected | CommandOutcome
+Note = Disconnected | CommandOutcome | QuirksSeen | HandshakeRefused
 NOTE_PATIENCE_S: Final = 60.0
 """Notes have no deadline of their own; by then the sweeper has ended what they were about."""
 FRAME_PATIENCE_S: Final = 15.0
@@ -158,7 +169,7 @@ class ConnectBatches:
 
 
 class NoteBatches:
-    """Ended connections and outcomes of commands: nobody waits for these, but HTTP callers for the latter."""
+    """What no charge point waits for: ended connections, outcomes of commands, and what gateways remark."""
 
     def __init__(self, storage: Storage, outbox: Outbox) -> None:
         self._storage = storage
@@ -184,7 +195,7 @@ class NoteBatches:
 
     async def _one_by_one(self, batch: Sequence[Note], error: Exception) -> None:
         if len(batch) == 1:
-            log.error("a note could not be stored", charge_point_id=batch[0].charge_point_id, exc_info=error)
+            log.error("a note could not be stored", note=type(batch[0]).__name__, exc_info=error)
             return
         for note in batch:
             await self.write([note])
@@ -194,6 +205,8 @@ async def _apply(connection: asyncpg.Connection, batch: Sequence[Note]) -> None:
     ended = [note for note in batch if isinstance(note, Disconnected)]
     if ended:
         await disconnect_all(connection, ended)
+    await note_seen(connection, [note for note in batch if isinstance(note, QuirksSeen)])
+    await remember_refusals(connection, [note for note in batch if isinstance(note, HandshakeRefused)])
     for note in batch:
         if isinstance(note, CommandOutcome):
             await apply_outcome(connection, note)

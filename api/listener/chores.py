@@ -12,7 +12,7 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.bus import Bus
-from api.charge_points import command_state
+from api.charge_points import background, command_state
 from api.charge_points.live import LIVE_TTL_S
 from api.charge_points.live_rebuild import Known, pages
 from api.listener.failures import UnavailableError
@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 SWEEP_EVERY_S: Final = 1.0
 LIVE_EVERY_S: Final = 1.0
+BACKGROUND_EVERY_S: Final = 2.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
 REBUILD_LEASE_S: Final = 10
@@ -47,6 +48,13 @@ async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 async def make_partitions(storage: Storage) -> None:
     """Months ahead of time, so that no row ever waits for one."""
     await storage.attempt(lambda connection: connection.execute("select ensure_partitions()"))
+
+
+async def work_in_background(storage: Storage) -> None:
+    """What is asked of charge points by Voltuj itself."""
+    now = datetime.now(UTC)
+    await storage.attempt(lambda connection: background.request_missing_statuses(connection, now))
+    await storage.attempt(lambda connection: background.configure(connection, now))
 
 
 class Sweeper:

@@ -13,7 +13,16 @@ from api.listener.lanes import Lanes
 from api.listener.metrics import FRAMES_DROPPED
 from api.listener.outbox import Outbox
 from api.listener.storage import Storage
-from wire.messages import ChargePointCall, CommandOutcome, Connect, Disconnected, LoggedFrame, Message
+from wire.messages import (
+    ChargePointCall,
+    CommandOutcome,
+    Connect,
+    Disconnected,
+    HandshakeRefused,
+    LoggedFrame,
+    Message,
+    QuirksSeen,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +56,7 @@ class Dispatch:
                 self._accept_frame(message)
             elif isinstance(message, Connect):
                 self._connects.add(message)
-            elif isinstance(message, Disconnected | CommandOutcome):
+            elif isinstance(message, Disconnected | CommandOutcome | QuirksSeen | HandshakeRefused):
                 self._notes.add(message)
             else:
                 log.warning("not for a listener", type=type(message).__name__)

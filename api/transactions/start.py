@@ -20,6 +20,7 @@ from api.sharing.ocpp import id_tag_info
 from api.transactions.held import NEVER_STOPPED, POSSIBLE_REPLAY, SECOND_START, UNPROCESSED, with_reasons
 from api.transactions.replays import Known, NewStart, find_replayed
 from api.transactions.requests import StartRequest, read_start, salvage_start
+from api.transactions.tolerance import repeated_start, tolerates_reset_clock
 from api.transactions.transaction_id import ocpp_transaction_id
 from wire.messages import ChargePointCall
 
@@ -29,14 +30,14 @@ CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """A charge point's clock may be this far behind: a first tariff made so shortly after a start was in force at it."""
 
 LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
-BOOT_COUNT: Final = "select boot_count from charge_points where id = $1"
+CHARGE_POINT: Final = "select boot_count, quirks from charge_points where id = $1"
 KNOWN: Final = """
 select id, started_at, occurrence, start_boot_count, status from transactions
 where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4
     and (started_at = $5 or status = 'active')
 """
 OPEN: Final = """
-select id, started_at, meter_start_wh, held_reasons from transactions
+select id, started_at, start_received_at, meter_start_wh, held_reasons from transactions
 where charge_point_id = $1 and connector_id = $2 and status = 'active' order by id
 """
 ABANDON: Final = """
@@ -76,12 +77,13 @@ select ocpp_transaction_id, public_id, id_tag_status, status, held_reasons from 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A Start as it came in, and how often its charge point had booted by then."""
+    """A Start as it came in, how often its charge point had booted by then, and its quirks."""
 
     charge_point_id: UUID
     request: StartRequest
     at: datetime
     boot_count: int
+    quirks: list[str]
 
     @property
     def is_plausible(self) -> bool:
@@ -117,11 +119,14 @@ async def _start(
 ) -> Answer:
     charge_point_id, at = UUID(call.charge_point_id), received_at(call)
     await lock_charge_point(connection, call.charge_point_id)
-    boot_count = await connection.fetchval(BOOT_COUNT, charge_point_id)
-    arrival = _Arrival(charge_point_id, request, at, boot_count)
+    charge_point = await connection.fetchrow(CHARGE_POINT, charge_point_id)
+    arrival = _Arrival(charge_point_id, request, at, **charge_point)
     decision = await authorize(connection, charge_point_id, request.tag, at, starting_on=request.connector_id)
     found = await _find(connection, arrival)
     if isinstance(found, NewStart):
+        repeated = await repeated_start(connection, call.charge_point_id, arrival.quirks, request, at)
+        if repeated is not None:
+            return _answer(request, await connection.fetchrow(ANSWERED, repeated), decision)
         row = await _insert(connection, arrival, found, decision, reasons)
         if row is not None:
             return _answer(request, row, decision)
@@ -165,16 +170,24 @@ async def _insert(
 async def _take_place(connection: asyncpg.Connection, arrival: _Arrival) -> _Place:
     """Of two transactions open on one connector, the one that began earlier was never stopped; both are held."""
     started_at = arrival.request.started_at
-    reasons = [] if arrival.is_plausible else [IMPLAUSIBLE_TIME]
+    reasons = [IMPLAUSIBLE_TIME] if await _is_held_for_time(connection, arrival) else []
     status = "active"
     for other in await connection.fetch(OPEN, arrival.charge_point_id, arrival.request.connector_id):
-        began_later = arrival.is_plausible and started_at < other["started_at"] <= arrival.at
+        latest = max(arrival.at, other["start_received_at"])
+        began_later = arrival.is_plausible and started_at < other["started_at"] <= latest
         theirs, ours = (SECOND_START, NEVER_STOPPED) if began_later else (NEVER_STOPPED, SECOND_START)
         held = with_reasons(other["held_reasons"], [theirs])
         await connection.execute(HOLD if began_later else ABANDON, other["id"], held)
         reasons.append(ours)
         status = "abandoned" if began_later else status
     return _Place(status, reasons)
+
+
+async def _is_held_for_time(connection: asyncpg.Connection, arrival: _Arrival) -> bool:
+    if arrival.is_plausible:
+        return False
+    charge_point_id, started_at = str(arrival.charge_point_id), arrival.request.started_at
+    return not await tolerates_reset_clock(connection, charge_point_id, arrival.quirks, started_at, arrival.at)
 
 
 async def _remote_start(connection: asyncpg.Connection, arrival: _Arrival) -> Mapping[str, Any] | None:

@@ -23,11 +23,12 @@ from api.transactions.held import DIFFERING_STOP, ID_TAG_NOT_ACCEPTED, TARIFF_UN
 from api.transactions.meter_values import store_transaction_data
 from api.transactions.requests import StopRequest, read_stop
 from api.transactions.start import HOLD, lock_charge_point
+from api.transactions.tolerance import as_tolerated, transaction_without_start
 from wire.messages import ChargePointCall
 
 FIND: Final = """
-select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.meter_start_wh, t.held_reasons, t.tariff,
-    t.id_tag_status, c.rated_power_w, c.time_zone
+select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.start_received_at, t.meter_start_wh,
+    t.held_reasons, t.tariff, t.id_tag_status, c.rated_power_w, c.quirks, c.time_zone
 from transactions t join charge_points c on c.id = t.charge_point_id
 where t.charge_point_id = $1 and t.ocpp_transaction_id = $2::bigint
 """
@@ -69,7 +70,7 @@ async def stop(connection: asyncpg.Connection, call: ChargePointCall, now: datet
     """Stores the stop and, where it is the first of its transaction, finishes and rates it."""
     request = read_stop(call.payload)
     await lock_charge_point(connection, call.charge_point_id)
-    transaction = await connection.fetchrow(FIND, call.charge_point_id, request.transaction_id)
+    transaction = await _find(connection, call, request)
     live: dict[str, bytes] = {}
     is_new = await _record(connection, call, request, transaction)
     if is_new:
@@ -79,6 +80,19 @@ async def stop(connection: asyncpg.Connection, call: ChargePointCall, now: datet
         "is_replay": not is_new,
     }
     return Answer(await _payload(connection, call, request), live=live, about=about)
+
+
+async def _find(
+    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest
+) -> Mapping[str, Any] | None:
+    """The transaction that is stopped: the one that is named, or by a quirk the one that must be meant."""
+    transaction = await connection.fetchrow(FIND, call.charge_point_id, request.transaction_id)
+    if transaction is not None:
+        return transaction  # type: ignore[no-any-return]
+    meant = await transaction_without_start(connection, call.charge_point_id, request, received_at(call))
+    if meant is None:
+        return None
+    return await connection.fetchrow(FIND, call.charge_point_id, meant)  # type: ignore[no-any-return]
 
 
 async def _record(
@@ -106,23 +120,25 @@ async def _finish(
     if transaction["status"] == "stopped":
         await connection.execute(HOLD, transaction["id"], with_reasons(transaction["held_reasons"], [DIFFERING_STOP]))
         return {}
-    await _apply(connection, request, received_at(call), transaction)
+    await _apply(connection, call, request, transaction)
     running = await connection.fetchval(RUNNING, call.charge_point_id, connector_id)
     return connector_fields(connector_id, transaction_id=running and str(running), power_w=None)
 
 
 async def _apply(
-    connection: asyncpg.Connection, request: StopRequest, arrived: datetime, transaction: Mapping[str, Any]
+    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest, transaction: Mapping[str, Any]
 ) -> None:
+    arrived = received_at(call)
+    session, stop = await as_tolerated(connection, call.charge_point_id, transaction, request, arrived)
     tariff = _read_tariff(transaction["tariff"])
     samples = []
     if tariff is not None and tariff.needs_samples:
         rows = await connection.fetch(SAMPLES, transaction["id"], MOST_SAMPLES)
         samples = [Sample(**row) for row in rows]
-    result = settle(transaction, request, arrived, tariff, samples)
+    result = settle(session, stop, arrived, tariff, samples)
     await connection.execute(
         APPLY,
-        *(transaction["id"], request.stopped_at, arrived, request.reason, request.meter_stop, result.energy_wh),
+        *(transaction["id"], stop.stopped_at, arrived, request.reason, request.meter_stop, result.energy_wh),
         result.held_reasons,
         *((result.record.total_minor, record_to_json(result.record)) if result.record else (None, None)),
     )

@@ -19,8 +19,8 @@ from wire.messages import ChargePointCall
 
 KEEP: Final = """
 insert into unprocessed (charge_point_id, epoch, message_id, action, payload, digest, received_at, error_code, reason,
-    transaction_id)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+    transaction_id, suggested_quirks, repaired)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 on conflict (charge_point_id, action, digest) do nothing
 """
 STARTED: Final = "select id from transactions where charge_point_id = $1 and ocpp_transaction_id = $2"
@@ -87,4 +87,5 @@ async def _keep(
         KEEP,
         *(call.charge_point_id, call.epoch, storable(call.message_id), storable(call.action), call.payload, digest),
         *(received_at(call), error_code, storable(reason), named),
+        *((call.tolerance.suggested_quirks, call.tolerance.repaired or None) if call.tolerance else ([], None)),
     )

@@ -13,7 +13,13 @@ BODIES: dict[str, dict[str, Any]] = {
         "payload": {"transactionId": 1},
     },
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
+    "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
+    "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
 }
+KNOCK = """insert into knocks (identity, remote_address, count, first_at, last_at)
+    values ('NOBODY', '203.0.113.9', 1, now(), now()) returning id"""
+NUMBERED = {"unprocessed_id", "knock_id"}
+"""Path parameters that are integers."""
 
 
 async def everything_of(site: Site, owner: Person) -> dict[str, str]:
@@ -33,6 +39,8 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "command_id": command["id"],
         "grant_id": grant["id"],
         "id_tag_id": tag["id"],
+        "unprocessed_id": str(await site.value("select id from unprocessed")),
+        "knock_id": str(await site.value(KNOCK)),
     }
 
 
@@ -47,7 +55,8 @@ async def test_every_route_that_names_a_resource_hides_it_from_others(
         if not names:
             continue
         for method in methods:
-            for values in (ids, {name: str(uuid4()) for name in names}):
+            nothing = {name: "424242" if name in NUMBERED else str(uuid4()) for name in names}
+            for values in (ids, nothing):
                 answer = await client.request(
                     method,
                     path.format(**values),
@@ -56,7 +65,7 @@ async def test_every_route_that_names_a_resource_hides_it_from_others(
                 )
                 assert answer.status_code == 404, f"{method} {path}: {answer.status_code} {answer.text}"
                 assert answer.json()["type"] == "/problems/not-found"
-                assert not [value for value in ids.values() if value in answer.json()["detail"]]
+                assert not [value for value in ids.values() if len(value) > 4 and value in answer.json()["detail"]]
             asked.add(f"{method} {path}")
     assert len(asked) >= 19
     assert set(BODIES) <= asked

@@ -5,9 +5,10 @@ import json
 import pytest
 
 from ocpp_gateway import rpc
-from ocpp_gateway.rpc import Close, Forward, Note, Send, Session
+from ocpp_gateway.rpc import Close, Forward, Note, Seen, Send, Session
 from tests.unit.ocpp_gateway.bad_frames import BAD_FRAMES, BadFrame
 from wire.messages import CallOutcome, Command, CommandOutcome
+from wire.quirks import MISSING_VALUES, NUMBERS_FOR_STRINGS, STATUS_BEFORE_BOOT, ZOMBIE_LINK
 
 NOW = 1_767_225_600.25
 """2026-01-01T00:00:00.250Z"""
@@ -70,7 +71,7 @@ class TestRegistration:
     def test_quirk_status_before_boot(self) -> None:
         status = b'[2,"s","StatusNotification",{"connectorId":1,"errorCode":"NoError","status":"Available"}]'
         assert sent(session("").receive(status, NOW))[0][2] == "SecurityError"
-        assert isinstance(session("", rpc.STATUS_BEFORE_BOOT).receive(status, NOW)[0], Forward)
+        assert isinstance(session("", STATUS_BEFORE_BOOT).receive(status, NOW)[0], Forward)
 
 
 class TestBadFrames:
@@ -213,3 +214,79 @@ class TestDrain:
         assert one.receive(HEARTBEAT, NOW) == []
         assert [frame[1] for frame in sent(one.answered(answer(), NOW))] == ["a"]
         assert not one.is_busy
+
+
+class TestQuirks:
+    """What is repaired before it is forwarded, and what is only told."""
+
+    def test_a_repaired_call_carries_its_original(self) -> None:
+        (forward,) = session("Accepted", NUMBERS_FOR_STRINGS).receive(b'[2,"a","Authorize",{"idTag":12.50}]', NOW)
+        assert isinstance(forward, Forward)
+        assert (forward.call.payload, forward.judged.original) == (b'{"idTag":"12.50"}', b'{"idTag":12.50}')
+        assert forward.judged.notes == ("numbers_for_strings: idTag '12.50' taken as its text",)
+
+    def test_a_refused_call_says_what_would_help(self) -> None:
+        effects = session().receive(b'[2,"a","Authorize",{"idTag":12}]', NOW)
+        assert effects[0] == Seen((NUMBERS_FOR_STRINGS,))
+        assert sent(effects)[0][:3] == [4, "a", "TypeConstraintViolation"]
+
+    def test_a_start_that_is_refused_too_early_is_kept_as_it_could_be_processed(self) -> None:
+        (forward,) = session("").receive(b'[2,"s","StartTransaction",' + START + b"]", NOW)
+        assert isinstance(forward, Forward)
+        assert (forward.judged.suggested, forward.judged.repaired) == ((), START)
+
+    def test_what_is_no_json_does_not_end_the_connection_where_a_quirk_explains_it(self) -> None:
+        sample = b'{"timestamp":"2026-01-01T00:00:00Z","sampledValue":[{"value":"1"}]}'
+        payload = b'{"connectorId":1,"transactionId":,"meterValue":[' + sample + b"]}"
+        tolerant = session("Accepted", MISSING_VALUES)
+        for number in range(rpc.MAX_UNREADABLE_IN_A_ROW + 1):
+            (forward,) = tolerant.receive(b'[2,"%d","MeterValues",%b]' % (number, payload), NOW)
+            assert isinstance(forward, Forward)
+            assert (forward.flaw, forward.judged.original) == (None, payload)
+            assert forward.judged.notes == ("missing_values: transactionId has no value",)
+            tolerant.answered(answer(), NOW)
+
+    def test_an_answer_is_repaired(self) -> None:
+        tolerant = session("Accepted", NUMBERS_FOR_STRINGS)
+        tolerant.command(command("c", action="GetConfiguration"), NOW)
+        frame = b'[3,"c",{"configurationKey":[{"key":"A","readonly":false,"value":1}]}]'
+        note, outcome = tolerant.receive(frame, NOW)
+        assert isinstance(note, Note)
+        assert (note.frame, bool(note.note)) == (frame, True)
+        assert isinstance(outcome, CommandOutcome)
+        assert outcome.status == "result"
+        assert b'"value":"1"' in outcome.payload
+
+
+class TestZombieLink:
+    """It talks, and hears nothing: commands time out while its own CALLs arrive."""
+
+    @staticmethod
+    def unanswered(one: Session, *, talks: bool, times: int = rpc.MOST_UNANSWERED) -> list[rpc.Effect]:
+        effects: list[rpc.Effect] = []
+        for number in range(times):
+            one.command(command(str(number)), NOW)
+            if talks:
+                one.receive(HEARTBEAT, NOW + 10)
+            effects += one.tick(NOW + 31)
+        return effects
+
+    def test_closed_with_the_quirk(self) -> None:
+        effects = self.unanswered(session("Accepted", ZOMBIE_LINK), talks=True)
+        assert Close(1013, "commands go unanswered") in effects
+
+    def test_suggested_without_it(self) -> None:
+        effects = self.unanswered(session(), talks=True)
+        assert Seen((ZOMBIE_LINK,)) in effects
+        assert not any(isinstance(effect, Close) for effect in effects)
+
+    def test_a_silent_link_is_for_the_pings(self) -> None:
+        effects = self.unanswered(session("Accepted", ZOMBIE_LINK), talks=False, times=5)
+        assert not any(isinstance(effect, Close | Seen) for effect in effects)
+
+    def test_any_answer_shows_that_it_hears(self) -> None:
+        one = session("Accepted", ZOMBIE_LINK)
+        for number in range(6):
+            effects = self.unanswered(one, talks=True, times=1)
+            assert not any(isinstance(effect, Close) for effect in effects), number
+            one.receive(b'[4,"-1","NotImplemented","",{}]', NOW)
