@@ -11,12 +11,12 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone
 
-.PHONY: help run test check lock format clean
+.PHONY: help run test conformance check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -42,6 +42,9 @@ run: $(RUN_STAMP) ## start everything on this machine, with a demo (ARGS=--help 
 
 test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a part)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TESTS)
+
+conformance: $(DEV_STAMP) ## the OCPP certification cases; prints their table and writes docs/conformance.md
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -q --no-summary tests/conformance --conformance docs/conformance.md
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }
