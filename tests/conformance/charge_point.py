@@ -109,6 +109,9 @@ class ChargePoint:
     ) -> None:
         self.url, self.identity, self.key, self.tls = url, identity, key, tls
         self.subprotocols = subprotocols
+        self.headers: dict[str, str] = {}
+        self.local_address: str | None = None
+        """Where it connects from; None: as the system chooses."""
         self.script = Script()
         self._client: _Client | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -137,6 +140,8 @@ class ChargePoint:
             subprotocols=[Subprotocol(name) for name in self.subprotocols] or None,
             compression=None,
             ssl=self.tls,
+            additional_headers=self.headers,
+            local_addr=(self.local_address, 0) if self.local_address else None,
         )
         self._client = _Client(self.identity, self._socket, self.script)
         self._reader = asyncio.create_task(self._read(self._client))

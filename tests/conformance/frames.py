@@ -27,22 +27,26 @@ def flaws(raw: str, action: str) -> list[str]:
     if len(message[1]) > LONGEST_MESSAGE_ID:
         found.append(f"message id of {len(message[1])} characters (J 4.1.4)")
     payload = message[3] if message[0] == 2 else message[2]
-    found += _out_of_order(payload, schema(action if message[0] == 2 else f"{action}Response"), action)
+    whole = schema(action if message[0] == 2 else f"{action}Response")
+    found += _out_of_order(payload, whole, whole.get("definitions", {}), action)
     found += _times_without_z(payload, action)
     return found
 
 
-def _out_of_order(value: Any, part: dict[str, Any], where: str) -> list[str]:
+def _out_of_order(value: Any, part: dict[str, Any], definitions: dict[str, Any], where: str) -> list[str]:
     """Some charge points read keys in no other order than the schema's."""
+    if "$ref" in part:
+        part = definitions[part["$ref"].rpartition("/")[2]]
     if isinstance(value, list):
-        return [flaw for item in value for flaw in _out_of_order(item, part.get("items", {}), where)]
+        items = part.get("items", {})
+        return [flaw for item in value for flaw in _out_of_order(item, items, definitions, where)]
     if not isinstance(value, dict):
         return []
     properties = part.get("properties", {})
     expected = [name for name in properties if name in value]
     found = [f"{where}: keys {list(value)}, the schema has {expected}"] if list(value) != expected else []
     for name, inner in value.items():
-        found += _out_of_order(inner, properties.get(name, {}), f"{where}.{name}")
+        found += _out_of_order(inner, properties.get(name, {}), definitions, f"{where}.{name}")
     return found
 
 
