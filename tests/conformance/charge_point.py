@@ -75,14 +75,15 @@ class _Client(OcppChargePoint):
         await super()._send(message)
 
     async def _handle_call(self, msg: Call) -> None:
+        payload = msg.payload
         try:
-            await validate_payload(msg, "1.6")
+            await validate_payload(msg, "1.6")  # puts Decimals into msg.payload
         except ocpp.exceptions.OCPPError as error:
-            self.script.problems.append(f"{msg.action} does not fit its schema: {error} {msg.payload}")
+            self.script.problems.append(f"{msg.action} does not fit its schema: {error} {payload}")
             raise
         answers = self.script.answers[msg.action]
         if not answers:
-            self.script.problems.append(f"unexpected {msg.action} {msg.payload}")
+            self.script.problems.append(f"unexpected {msg.action} {payload}")
             await self._send(msg.create_call_error(ocpp.exceptions.NotSupportedError()).to_json())
             return
         answer = answers.popleft()
@@ -92,7 +93,7 @@ class _Client(OcppChargePoint):
             response = msg.create_call_result(answer)
             await validate_payload(response, "1.6")
             await self._send(response.to_json())
-        self.script.calls.put_nowait((msg.action, msg.payload))
+        self.script.calls.put_nowait((msg.action, payload))
 
 
 class ChargePoint:
