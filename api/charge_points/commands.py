@@ -13,7 +13,6 @@ from typing import Any, Final
 from uuid import UUID
 
 import jsonschema_rs
-import orjson
 from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -57,30 +56,9 @@ def check_call(action: str, payload: dict[str, Any]) -> None:
 
 
 @cache
-def _schema(action: str) -> dict[str, Any]:
-    text = (resources.files("ocpp.v16") / "schemas" / f"{action}.json").read_text("utf-8-sig")
-    schema: dict[str, Any] = json.loads(text)
-    return schema
-
-
-@cache
 def _validator(action: str) -> jsonschema_rs.Draft4Validator:
-    return jsonschema_rs.Draft4Validator(_schema(action), validate_formats=True)
-
-
-def encode_payload(action: str, payload: dict[str, Any]) -> bytes:
-    """Compact JSON with its keys in the order of the schema: some charge points read no other."""
-    return orjson.dumps(_in_order(payload, _schema(action)))
-
-
-def _in_order(value: object, schema: dict[str, Any]) -> object:
-    if isinstance(value, list):
-        return [_in_order(item, schema.get("items", {})) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties", {})
-    names = [*(name for name in properties if name in value), *(name for name in value if name not in properties)]
-    return {name: _in_order(value[name], properties.get(name, {})) for name in names}
+    text = (resources.files("ocpp.v16") / "schemas" / f"{action}.json").read_text("utf-8-sig")
+    return jsonschema_rs.Draft4Validator(json.loads(text), validate_formats=True)
 
 
 def check_may_send(charge_point: Row[Any], action: str) -> None:

@@ -9,12 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, Final
 from uuid import UUID, uuid4
 
+import orjson
 import structlog
 from redis.exceptions import RedisError
 from sqlalchemy import Row
 
 from api.bus import Bus, LiveConnection
 from api.charge_points import commands
+from api.charge_points.command_state import in_schema_order
 from api.database import Database
 from wire.messages import Command, CommandOutcome, Message
 
@@ -79,7 +81,7 @@ class Dispatcher:
             charge_point_id=str(row.charge_point_id),
             epoch=row.epoch,
             action=row.action,
-            payload=commands.encode_payload(row.action, row.payload),
+            payload=orjson.dumps(in_schema_order(row.action, row.payload)),
             deadline=row.deadline_at.timestamp(),
             notify=self._inbox,
         )

@@ -160,7 +160,8 @@ class Site:
     async def unprocessed(self, charge_point_id: str, payload: bytes, reason: str) -> None:
         """A message that was set aside."""
         await self.execute(
-            """insert into unprocessed (charge_point_id, epoch, message_id, action, payload, digest, received_at, reason)
+            """insert into unprocessed
+                   (charge_point_id, epoch, message_id, action, payload, digest, received_at, reason)
                values ($1, 1, 'm1', 'MeterValues', $2, $3, now(), $4)""",
             uuid.UUID(charge_point_id),
             payload,
