@@ -17,7 +17,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from api.bus import make_bus
-from api.charge_points import command_routes, message_routes
+from api.charge_points import batch_routes, command_routes, daily_routes, message_routes
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
@@ -45,7 +45,9 @@ ROUTERS: Final = (
     identity_routes.router,
     charge_point_routes.router,
     message_routes.router,
+    batch_routes.router,
     command_routes.router,
+    daily_routes.router,
     transaction_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
