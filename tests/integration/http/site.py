@@ -52,7 +52,7 @@ class Person:
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
-    async def get(self, path: str, status: int = 200, **parameters: Any) -> Any:
+    async def get(self, path: str, status: int = 200, /, **parameters: Any) -> Any:
         return await self.send("GET", path, status, params=parameters)
 
     async def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:

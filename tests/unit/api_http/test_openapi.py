@@ -8,9 +8,10 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from pydantic import SecretStr
 
-from api.app import create_app
+from api.app import ROUTERS, create_app
 from api.settings import Settings
 
 
@@ -137,3 +138,16 @@ async def test_the_policy_of_the_docs_allows_its_own_script_and_no_other(app: Fa
         assert re.fullmatch(r" script-src 'self' 'sha256-[A-Za-z0-9+/=]{44}'", script)
         assert "frame-ancestors 'none'" in policy
         assert "http" not in policy
+
+
+def test_no_route_holds_a_connection_while_it_asks_who_calls(app: FastAPI) -> None:
+    """Who calls is asked on a connection of its own: first, or requests that hold one each wait for each other."""
+    checked = 0
+    for router in ROUTERS:
+        for route in router.routes:
+            assert isinstance(route, APIRoute)
+            names = [str(dependency.name) for dependency in route.dependant.dependencies]
+            if "caller" in names and "transaction" in names:
+                assert names.index("caller") < names.index("transaction"), route.name
+                checked += 1
+    assert checked >= 15
