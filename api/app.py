@@ -5,6 +5,7 @@
 
 import asyncio
 import contextlib
+import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from api.bus import make_bus
-from api.charge_points import command_routes, message_routes
+from api.charge_points import batch_routes, command_routes, daily_routes, message_routes
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
@@ -45,7 +46,9 @@ ROUTERS: Final = (
     identity_routes.router,
     charge_point_routes.router,
     message_routes.router,
+    batch_routes.router,
     command_routes.router,
+    daily_routes.router,
     transaction_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
@@ -117,6 +120,10 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._dispatcher = dispatcher
 
+    def end(self, *_: object) -> None:
+        """For signals that come before uvicorn listens to them, and for those that it raises again when it is done."""
+        self.should_exit = True
+
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._dispatcher.stop_waiting()
         await super().shutdown(sockets)
@@ -134,7 +141,10 @@ def main() -> int:
     configure_logs(settings)
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
-    _Server(_uvicorn_config(app, settings), app.state.dispatcher).run(sockets=[listener])
+    server = _Server(_uvicorn_config(app, settings), app.state.dispatcher)
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, server.end)
+    server.run(sockets=[listener])
     log.info("stopped")
     return 0
 

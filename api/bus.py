@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from api.settings import Settings
@@ -131,12 +132,16 @@ def _text(value: bytes | str) -> str:
 
 
 def make_bus(settings: Settings) -> Bus:
-    """A bus that connects at its first use. Commands are never retried blindly: a publish may have arrived."""
+    """A bus that connects at its first use.
+
+    After a restart of Redis every pooled connection is dead and says so at its next use: that use is tried once more
+    on a new connection. A publish may then arrive twice, and every wire message may be repeated (DESIGN 2.2).
+    """
     redis = Redis.from_url(
         settings.redis_url.get_secret_value(),
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=REPLY_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
+        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
         health_check_interval=0,
     )
     return Bus(redis, Channels(settings.redis_prefix))

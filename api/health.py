@@ -77,7 +77,7 @@ async def check_ready(request: Request, database: CurrentDatabase, bus: CurrentB
     | {200: {"content": {"text/plain": {"example": "# TYPE voltuj_http_request_duration_seconds histogram"}}}},
 )
 async def read_metrics(request: Request) -> Response:
-    """In the text format of Prometheus. Apache does not let it out."""
+    """In the text format of Prometheus. Not for the public: the reverse proxy keeps it inside."""
     registry: CollectorRegistry = request.app.state.metrics
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

@@ -130,6 +130,13 @@ class Gateway:
     # --- what comes over Redis ---
 
     def _received(self, message: Message) -> None:
+        try:
+            self._dispatch(message)
+        except Exception:
+            # A fault of ours in one charge point's business is no reason to drop all the others.
+            log.exception("message not processed", type=type(message).__name__)
+
+    def _dispatch(self, message: Message) -> None:
         if isinstance(message, CallOutcome | ConnectOutcome):
             self._forwarding.answered(message)
         elif isinstance(message, Command):

@@ -1,12 +1,17 @@
 """Connections of one charge point against each other and against time: take-over, epochs, pings, silence."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import replace
 
 from tests.integration.gateway.api_side import KEY, WAIT_S, ApiSide
 from tests.integration.gateway.conftest import QUICK, Start
 from tests.integration.gateway.wallbox import METER_VALUES, opening_request, wallbox
 from wire.messages import Disconnected
+
+PING = b"\x89\x00"
+PONG = b"\x8a\x80\x00\x00\x00\x00"
+"""Empty and, as a client's must be, masked (RFC 6455 5.3)."""
 
 
 class TestTakeOver:
@@ -58,17 +63,42 @@ class TestTakeOver:
                 pass
 
 
+class TestLimits:
+    """A charge point that takes too much is held back or cut; the others notice nothing."""
+
+    async def test_a_flood_is_read_slowly_and_answered_wholly(self, api: ApiSide, start_gateway: Start) -> None:
+        async with wallbox((await start_gateway()).port) as box:
+            for number in range(1200):
+                await box.send([2, str(number), "Heartbeat", {}])
+            assert [(await box.receive())[1] for _ in range(1200)] == [str(number) for number in range(1200)]
+
+    async def test_a_slow_reader_is_cut(self, api: ApiSide, start_gateway: Start) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", (await start_gateway()).port, limit=1024)
+        writer.write(opening_request())
+        command = await api.command("DataTransfer", b'{"vendorId":"%s"}' % (b"x" * 24 * 1024 * 1024))
+        await api.outcome(command, "unknown")
+        assert (await api.wait_for(Disconnected)).reason == "slow reader"
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
 class TestSilence:
     """A silent link is closed after a multiple of the ping interval (OCPP.md, Transport)."""
 
     async def test_a_link_that_answers_pings_stays(self, api: ApiSide, start_gateway: Start) -> None:
+        """Far beyond the limit of silence, ping after ping."""
         running = await start_gateway(ping_s=0.1)
-        async with wallbox(running.port) as box:
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(opening_request())
+        async with asyncio.timeout(WAIT_S):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
             for _ in range(10):
-                pong = await box.socket.ping()
-                await pong
-                await asyncio.wait_for(asyncio.shield(asyncio.sleep(0.1)), 1)
-            assert (await box.call("Heartbeat", {}))[0] == 3
+                assert await reader.readexactly(2) == PING
+                writer.write(PONG)
+        writer.close()
+        await writer.wait_closed()
 
     async def test_a_link_that_falls_silent_is_closed(self, api: ApiSide, start_gateway: Start) -> None:
         """Pings come; after one answer silence: the gateway closes and cuts the socket."""
@@ -77,8 +107,8 @@ class TestSilence:
         writer.write(opening_request())
         async with asyncio.timeout(WAIT_S):
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-            assert await reader.readexactly(2) == b"\x89\x00", "a ping"
-            writer.write(b"\x8a\x80\x00\x00\x00\x00")
+            assert await reader.readexactly(2) == PING
+            writer.write(PONG)
             rest = await reader.read()
         assert rest.endswith(b"\x88\x11\x03\xf3no sign of life"), rest
         writer.close()

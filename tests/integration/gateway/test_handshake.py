@@ -2,13 +2,14 @@
 
 import asyncio
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 import pytest
 
 from tests.integration.gateway.api_side import KEY, WAIT_S, ApiSide
-from tests.integration.gateway.conftest import Start
+from tests.integration.gateway.conftest import QUICK, Start
 from tests.integration.gateway.wallbox import basic, opening_request, refusal, wallbox
 from wire.messages import Connect, Disconnected
 
@@ -71,10 +72,7 @@ class TestRefused:
         assert int(response.headers["Retry-After"]) > 0
 
     async def test_a_client_that_never_finishes(self, start_gateway: Start) -> None:
-        running = await start_gateway(ready=False)
-        running.gateway._services.limits = running.gateway._services.limits.__class__(  # type: ignore[union-attr]
-            handshake_s=0.1, close_s=1, ping_s=30, silence_pings=2.5, max_frame_bytes=100, subprotocol="ocpp1.6"
-        )
+        running = await start_gateway(ready=False, timing=replace(QUICK, handshake_s=0.1))
         assert await raw(running.port, b"GET /CP1 HTTP/1.1\r\n") == b""
 
 

@@ -48,8 +48,8 @@ class Gateway:
 
     async def connect(self, charge_point_id: str, epoch: int = 7) -> None:
         """The registry's entry of a connected charge point."""
-        entry = {"gateway": self.gateway_id, "epoch": str(epoch), "since": str(time.time())}
-        await self.redis.hset(self.channels.connection(charge_point_id), mapping=entry)
+        key = self.channels.connection(charge_point_id)
+        await self.redis.hset(key, mapping={"gateway": self.gateway_id, "epoch": epoch, "since": time.time()})
 
     async def next_command(self) -> Command:
         return await asyncio.wait_for(self.commands.get(), DEADLINE_S)

@@ -52,7 +52,7 @@ class Person:
         assert answer.status_code == status, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
-    async def get(self, path: str, status: int = 200, **parameters: Any) -> Any:
+    async def get(self, path: str, status: int = 200, /, **parameters: Any) -> Any:
         return await self.send("GET", path, status, params=parameters)
 
     async def post(self, path: str, body: Any = None, status: int = 201, **headers: str) -> Any:
@@ -160,7 +160,8 @@ class Site:
     async def unprocessed(self, charge_point_id: str, payload: bytes, reason: str) -> None:
         """A message that was set aside."""
         await self.execute(
-            """insert into unprocessed (charge_point_id, epoch, message_id, action, payload, digest, received_at, reason)
+            """insert into unprocessed
+                   (charge_point_id, epoch, message_id, action, payload, digest, received_at, reason)
                values ($1, 1, 'm1', 'MeterValues', $2, $3, now(), $4)""",
             uuid.UUID(charge_point_id),
             payload,

@@ -1,0 +1,148 @@
+"""What surrounds every request: ids, limits, headers, problems, metrics, readiness."""
+
+import re
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+from fastapi import FastAPI
+from pydantic import SecretStr
+
+from standalone.databases import DatabaseUrls
+from standalone.servers import free_port
+from tests.integration.http.site import Person, Site, make_settings, open_site
+
+
+async def test_the_request_id_is_taken_or_made_and_given_back(site: Site) -> None:
+    client = site.client(base="http://voltuj.test")
+    for offered, taken in (("my-id.1", True), ("x" * 65, False), ("with space", False), ("", False)):
+        answer = await client.get("/api/v1/me", headers={"X-Request-Id": offered})
+        given = answer.headers["x-request-id"]
+        assert (given == offered) == taken
+        assert answer.json()["request_id"] == given
+        assert re.fullmatch(r"[A-Za-z0-9._-]{1,64}", given)
+
+
+async def test_every_answer_has_the_security_headers(site: Site) -> None:
+    client = site.client(base="http://voltuj.test")
+    for path in ("/healthz", "/api/v1/me", "/nowhere", "/docs", "/docs/static/swagger-ui.css"):
+        headers = (await client.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        assert headers["cache-control"]
+
+
+async def test_unknown_paths_and_methods_are_problems_too(site: Site) -> None:
+    client = site.client(base="http://voltuj.test")
+    unknown = await client.get("/api/v1/nowhere")
+    assert (unknown.status_code, unknown.json()["type"]) == (404, "/problems/not-found")
+    method = await client.delete("/api/v1/me")
+    assert (method.status_code, method.json()["type"]) == (405, "/problems/method-not-allowed")
+    assert "GET" in method.headers["allow"]
+
+
+async def test_a_body_that_is_no_json_is_named(owner: Person) -> None:
+    for content in (b"{", b"\xff\xfe", b"", b"[" * 100_000, b"null", b'"text"', b"[]"):
+        headers = {"content-type": "application/json"}
+        answer = await owner.http.post("/charge-points", content=content, headers=headers)
+        assert answer.status_code in {400, 422}, content[:10]
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("text", ["nul \\u0000", "half \\ud800", "half \\udfff end"])
+async def test_text_that_cannot_be_stored_is_refused(owner: Person, text: str) -> None:
+    content = f'{{"name": "{text}"}}'.encode()
+    await owner.send("POST", "/charge-points", 422, content=content, headers={"content-type": "application/json"})
+    content = f'{{"name": "x", "{text}": 1}}'.encode()
+    await owner.send("POST", "/charge-points", 422, content=content, headers={"content-type": "application/json"})
+
+
+async def test_a_body_above_its_limit_is_refused_announced_or_not(owner: Person) -> None:
+    announced = await owner.http.post("/charge-points", content=b"x" * (1024 * 1024 + 1))
+    assert (announced.status_code, announced.json()["type"]) == (413, "/problems/too-large")
+
+    async def pieces() -> AsyncIterator[bytes]:
+        for _ in range(20):
+            yield b"x" * 100_000
+
+    for headers in ({"content-type": "application/json"}, {"content-type": "application/x-www-form-urlencoded"}):
+        path = "/charge-points" if "json" in headers["content-type"] else "/auth/token"
+        unannounced = await owner.http.post(path, content=pieces(), headers=headers)
+        assert (unannounced.status_code, unannounced.json()["type"]) == (413, "/problems/too-large")
+
+
+def add_broken_route(app: FastAPI) -> None:
+    async def broken() -> None:
+        raise RuntimeError("the password is hunter2")
+
+    app.add_api_route("/broken", broken, include_in_schema=False)
+
+
+async def test_our_own_fault_leaks_nothing(site: Site) -> None:
+    add_broken_route(site.app)
+    answer = await site.client(base="http://voltuj.test").get("/broken")
+    assert answer.status_code == 500
+    assert answer.json()["type"] == "/problems/internal-error"
+    assert "hunter2" not in answer.text
+    assert "RuntimeError" not in answer.text
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_database_that_is_away_is_a_503_and_comes_back(database: DatabaseUrls, redis_url: str) -> None:
+    nowhere = SecretStr(f"postgresql://voltuj_api@127.0.0.1:{free_port()}/voltuj")
+    async with open_site(database, make_settings(database, redis_url, "x:", database_url=nowhere)) as site:
+        client = site.client(base="http://voltuj.test")
+        answer = await client.post("/api/v1/auth/token", data={"username": "a@b.cz", "password": "p"})
+        assert (answer.status_code, answer.json()["type"]) == (503, "/problems/database-away")
+        assert answer.headers["retry-after"] == "5"
+        assert str(nowhere.get_secret_value()) not in answer.text
+        ready = await client.get("/readyz")
+        assert (ready.status_code, ready.json()["failed"]) == (503, ["PostgreSQL does not answer"])
+        assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_connections_that_were_cut_are_replaced(site: Site, owner: Person) -> None:
+    await owner.get("/me")
+    cut = await site.value(
+        "select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity "
+        "where datname = current_database() and usename = current_user and pid <> pg_backend_pid()"
+    )
+    assert cut >= 1
+    await owner.get("/me")
+
+
+async def test_ready_says_which_command_is_missing(
+    empty_database: DatabaseUrls, database: DatabaseUrls, redis_url: str, redis_prefix: str
+) -> None:
+    async with open_site(empty_database, make_settings(empty_database, redis_url, redis_prefix)) as site:
+        answer = await site.client(base="http://voltuj.test").get("/readyz")
+        assert answer.status_code == 503
+        assert "alembic upgrade head" in answer.json()["detail"]
+    owner_connection = await asyncpg.connect(database.owner)
+    await owner_connection.execute("update alembic_version set version_num = 'older'")
+    await owner_connection.close()
+    async with open_site(database, make_settings(database, redis_url, redis_prefix)) as site:
+        answer = await site.client(base="http://voltuj.test").get("/readyz")
+        assert "older" in answer.json()["detail"]
+        assert "alembic upgrade head" in answer.json()["detail"]
+
+
+async def test_ready_names_redis(database: DatabaseUrls, redis_prefix: str) -> None:
+    nowhere = f"redis://127.0.0.1:{free_port()}/0"
+    async with open_site(database, make_settings(database, nowhere, redis_prefix)) as site:
+        answer = await site.client(base="http://voltuj.test").get("/readyz")
+        assert (answer.status_code, answer.json()["failed"]) == (503, ["Redis does not answer"])
+
+
+async def test_metrics_count_by_route_template_and_never_by_path(site: Site, owner: Person) -> None:
+    created = await owner.charge_point()
+    await owner.get(f"/charge-points/{created['id']}")
+    client = site.client(base="http://voltuj.test")
+    await client.get("/no/such/path")
+    assert (await client.get("/readyz")).status_code == 200
+    text = (await client.get("/metrics")).text
+    assert 'method="GET",route="/api/v1/charge-points/{charge_point_id}",status="200"' in text
+    assert 'route="none",status="404"' in text
+    assert created["id"] not in text
+    assert "/no/such/path" not in text

@@ -1,0 +1,116 @@
+"""Access tokens: RFC 8725, one trap each."""
+
+import base64
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from jose import jwt
+
+from api.errors import Unauthenticated
+from api.identity.tokens import AccessClaims, AccessTokens, check_secret
+from api.settings import SettingsError
+
+SECRET = "for-these-tests-only-7Jq2vX9pLm4Rz8Wb"
+CLAIMS = AccessClaims(UUID(int=1), UUID(int=2))
+TOKENS = AccessTokens(SECRET, "https://voltuj.test", timedelta(minutes=15))
+
+
+def body(**changes: Any) -> dict[str, Any]:
+    now = int(datetime.now(UTC).timestamp())
+    made = {
+        "iss": "https://voltuj.test",
+        "aud": "voltuj-api",
+        "sub": str(CLAIMS.user_id),
+        "sid": str(CLAIMS.session_id),
+        "jti": "8a9e",
+        "iat": now,
+        "exp": now + 300,
+        **changes,
+    }
+    return {name: value for name, value in made.items() if value is not None}
+
+
+def sign(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256") -> str:
+    return str(jwt.encode(claims, secret, algorithm=algorithm))
+
+
+def unsigned(claims: dict[str, Any], algorithm: str) -> str:
+    parts = ({"alg": algorithm, "typ": "JWT"}, claims)
+    return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
+
+
+def test_ours_is_read_back() -> None:
+    assert TOKENS.read(TOKENS.issue(CLAIMS, datetime.now(UTC))) == CLAIMS
+
+
+def test_one_made_by_hand_is_read_too() -> None:
+    """Every refused one below differs from this one in one thing."""
+    assert TOKENS.read(sign(body())) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"aud": "another-api"},
+        {"aud": None},
+        {"aud": []},
+        {"iss": "https://elsewhere.test"},
+        {"iss": None},
+        {"exp": 1_000_000_000},
+        {"exp": None},
+        {"exp": "soon"},
+        {"iat": None},
+        {"jti": None},
+        {"sub": None},
+        {"sub": "42"},
+        {"sub": 42},
+        {"sid": None},
+        {"sid": "42"},
+        {"sid": 42},
+    ],
+    ids=str,
+)
+def test_wrong_or_missing_claims_are_refused(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(sign(body(**changes)))
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "NONE", "HS256", "RS256", ""])
+def test_no_signature_is_refused(algorithm: str) -> None:
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(unsigned(body(), algorithm))
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_is_refused_though_the_secret_is_right(algorithm: str) -> None:
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(sign(body(), algorithm=algorithm))
+
+
+@pytest.mark.parametrize("token", ["", "x", "a.b.c", "....", "\u00e9", "eyJhbGciOiJIUzI1NiJ9.W10.x", "\ud800"])
+def test_nonsense_is_refused(token: str) -> None:
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(token)
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        "",
+        "short",
+        "x" * 64,
+        "ab" * 32,
+        "please-change-me-please-change-me-1234",
+        "09d25e094faa6ca2556c818166b7a9563b93f7099f6f0f4caa6cf63b88e8d3e7",
+    ],
+)
+def test_a_weak_secret_is_refused_by_name(secret: str) -> None:
+    with pytest.raises(SettingsError, match="JWT_SECRET"):
+        check_secret(secret)
+
+
+def test_a_good_secret_is_accepted() -> None:
+    check_secret(SECRET)
