@@ -303,6 +303,8 @@ charge_point_jobs = Table(
     Column("status", Text, nullable=False, server_default="Requested"),
     Column("status_at", TIMESTAMP, nullable=False, server_default=NOW),
     Column("history", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("sequence", BigInteger, nullable=False, server_default=text("0")),
     Column("finished_at", TIMESTAMP),
     _created_at(),
     Index("ix_charge_point_jobs_charge_point_id_created_at", "charge_point_id", "created_at"),
@@ -313,12 +315,12 @@ local_lists = Table(
     "local_lists",
     metadata,
     Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
-    Column("version", Integer, CheckConstraint("version > 0", name="version"), nullable=False),
-    Column("entries", JSONB, nullable=False),
-    Column("sent_at", TIMESTAMP, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("0")),
+    Column("entries", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("sent_at", TIMESTAMP),
     Column("reported_version", BigInteger),
     Column("reported_at", TIMESTAMP),
-    comment="The local authorization list that the charge point accepted last, and the version that it reports.",
+    comment="The list that the charge point accepted last (0: none yet), and the version that it reports.",
 )
 
 reservations = Table(

@@ -7,12 +7,15 @@ import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import asyncpg
 import orjson
 
 from api.charge_points.call_schemas import encode_payload
+from api.charge_points.command_effects import apply_effect
 from api.charge_points.command_rules import is_positive
+from api.charge_points.ended import Ended
 from api.charge_points.message_log import storable
 from wire.messages import Command, CommandOutcome
 
@@ -26,7 +29,7 @@ WRITE_ONLY: Final = "authorizationkey"
 """The charge point's key, which some charge points give away when asked (WP, AuthorizationKey is write-only)."""
 
 SENT: Final = "update commands set status = 'sent', sent_at = $2 where id = $1 and status = 'queued'"
-FIND: Final = "select action, status from commands where id = $1 for update"
+FIND: Final = "select id, charge_point_id, action, payload, status from commands where id = $1 for update"
 END: Final = """
 update commands
 set status = $2, finished_at = $3, response = $4::text::jsonb, error_code = $5, error_description = $6, note = $7
@@ -44,7 +47,7 @@ from (
     order by id limit $3 for update skip locked
 ) as overdue
 where c.id = overdue.id
-returning c.id, c.charge_point_id, c.action, c.status
+returning c.id, c.charge_point_id, c.action, c.payload, c.status
 """
 UNPUBLISHED: Final = """
 select id, charge_point_id, epoch, action, payload, deadline_at from commands
@@ -52,7 +55,11 @@ where status = 'queued' and published_at is null and created_at < $1::timestampt
 order by id limit $3 for update skip locked
 """
 PUBLISHED: Final = "update commands set published_at = $2 where id = any($1::uuid[])"
-OFFLINE: Final = "update commands set status = 'offline', finished_at = $2 where id = any($1::uuid[])"
+OFFLINE: Final = """
+update commands set status = 'offline', finished_at = $2, note = $3
+where id = any($1::uuid[]) and status = 'queued'
+returning id, charge_point_id, action, payload
+"""
 
 
 async def apply_outcome(connection: asyncpg.Connection, outcome: CommandOutcome) -> None:
@@ -70,6 +77,20 @@ async def apply_outcome(connection: asyncpg.Connection, outcome: CommandOutcome)
         return
     error = (storable(outcome.error_code) or None, storable(outcome.error_description) or None)
     await connection.execute(END, outcome.id, status, at, response, *error, note)
+    await apply_effect(connection, _ended(row, status, at, response))
+
+
+def _ended(row: asyncpg.Record, status: str, at: datetime, response: str | None = None) -> Ended:
+    payload, answer = row["payload"], orjson.loads(response) if response else {}
+    return Ended(
+        id=row["id"],
+        charge_point_id=row["charge_point_id"],
+        action=row["action"],
+        payload=orjson.loads(payload) if isinstance(payload, str) else payload,
+        status=status,
+        response=answer if isinstance(answer, dict) else {},
+        at=at,
+    )
 
 
 def read_outcome(action: str, outcome: CommandOutcome) -> tuple[str, str | None, str | None]:
@@ -100,7 +121,10 @@ def _redact_key(key: object) -> object:
 
 async def end_overdue(connection: asyncpg.Connection, now: datetime) -> list[asyncpg.Record]:
     """Ends what nobody will end any more: never sent -> timeout, sent and silent -> unknown."""
-    return await connection.fetch(OVERDUE, now, GRACE, SWEEP_LIMIT)  # type: ignore[no-any-return]
+    rows: list[asyncpg.Record] = await connection.fetch(OVERDUE, now, GRACE, SWEEP_LIMIT)
+    for row in rows:
+        await apply_effect(connection, _ended(row, row["status"], now))
+    return rows
 
 
 async def unpublished(connection: asyncpg.Connection, now: datetime) -> list[Command]:
@@ -120,6 +144,7 @@ async def mark_published(connection: asyncpg.Connection, ids: Iterable[str], now
     await connection.execute(PUBLISHED, list(ids), now)
 
 
-async def mark_offline(connection: asyncpg.Connection, ids: Iterable[str], now: datetime) -> None:
+async def mark_offline(connection: asyncpg.Connection, ids: Iterable[UUID | str], note: str, now: datetime) -> None:
     """Ends commands whose charge point, or the connection that they were meant for, is gone."""
-    await connection.execute(OFFLINE, list(ids), now)
+    for row in await connection.fetch(OFFLINE, list(ids), now, note):
+        await apply_effect(connection, _ended(row, "offline", now))

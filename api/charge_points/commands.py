@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.bus import LiveConnection
 from api.charge_points import command_rules
 from api.charge_points.call_schemas import check_payload
+from api.charge_points.command_records import record
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
+from api.charge_points.command_state import mark_offline
 from api.errors import ChargingRefused, Invalid, NotAllowed, NotFound
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
@@ -152,6 +154,7 @@ async def create(
     }
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))
     command_id: UUID = created.scalar_one()
+    await record(connection, values, command_id, now, is_offline=live is None)
     return command_id
 
 
@@ -172,8 +175,8 @@ async def mark_published(connection: AsyncConnection, command_ids: Sequence[UUID
 
 async def end_as_offline(connection: AsyncConnection, command_ids: Sequence[UUID], note: str, now: datetime) -> None:
     """Nobody received the commands, so the charge points cannot have: they end as offline."""
-    this = (commands.c.id.in_(command_ids), commands.c.status == "queued")
-    await connection.execute(update(commands).where(*this).values(status="offline", note=note, finished_at=now))
+    raw = (await connection.get_raw_connection()).driver_connection
+    await mark_offline(raw, command_ids, note, now)
 
 
 _COLUMNS = (

@@ -15,6 +15,7 @@ from api.accounting.plausibility import check_session
 from api.accounting.rating import ChargeDetailRecord, rate, record_to_json
 from api.accounting.tariff import tariff_from_json
 from api.charge_points.answers import Answer, encode_payload, received_at
+from api.charge_points.charging_profiles import transaction_ended
 from api.charge_points.live import connector_fields
 from api.sharing.authorization import authorize
 from api.sharing.ocpp import id_tag_info
@@ -100,6 +101,7 @@ async def _finish(
         await connection.execute(HOLD, transaction["id"], with_reasons(transaction["held_reasons"], [DIFFERING_STOP]))
         return {}
     await _apply(connection, request, received_at(call), transaction)
+    await transaction_ended(connection, call.charge_point_id, connector_id)
     running = await connection.fetchval(RUNNING, call.charge_point_id, connector_id)
     return connector_fields(connector_id, transaction_id=running and str(running), power_w=None)
 

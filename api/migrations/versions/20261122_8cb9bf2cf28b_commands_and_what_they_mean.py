@@ -127,14 +127,14 @@ def upgrade() -> None:
     op.create_table(
         "local_lists",
         sa.Column("charge_point_id", sa.UUID(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
-        sa.Column("entries", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
-        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("version", sa.Integer(), server_default=sa.text("0"), nullable=False),
+        sa.Column("entries", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("sent_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("reported_version", sa.BigInteger(), nullable=True),
         sa.Column("reported_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["charge_point_id"], ["charge_points.id"], name=op.f("fk_local_lists_charge_point_id")),
         sa.PrimaryKeyConstraint("charge_point_id", name=op.f("pk_local_lists")),
-        comment="The local authorization list that the charge point accepted last, and the version that it reports.",
+        comment="The list that the charge point accepted last (0: none yet), and the version that it reports.",
     )
     op.create_table(
         "security_events",
@@ -217,6 +217,8 @@ def upgrade() -> None:
         sa.Column("status", sa.Text(), server_default="Requested", nullable=False),
         sa.Column("status_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.Column("history", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'[]'"), nullable=False),
+        sa.Column("epoch", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
+        sa.Column("sequence", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(
