@@ -34,8 +34,9 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
 
 async def _start(stack: Stack, database: str) -> Central:
     try:
-        await stack.listener()
-        api, gateway = await asyncio.gather(stack.api(), stack.gateway(GATEWAY_TRUSTED_PROXIES="127.0.0.1"))
+        settings = {"FILES_DIR": str(stack.folder / "files"), "CA_PASSWORD": "only-for-tests"}
+        await stack.listener(**settings)
+        api, gateway = await asyncio.gather(stack.api(**settings), stack.gateway(GATEWAY_TRUSTED_PROXIES="127.0.0.1"))
         owner, operator = [await Person.register(api.port, name) for name in ("owner", "operator")]
         connection = await asyncpg.connect(database)
         await connection.execute("update users set role = 'operator' where email = $1", operator.email)

@@ -53,8 +53,11 @@ async def test_tc_011_1_remote_start_first(booted: Case) -> None:
 
 async def test_tc_011_2_remote_start_timeout(booted: Case) -> None:
     """Errata 3.32, 9.1.4 ConnectionTimeOut: nobody plugs in, so the charge point gives up and is Available again; no
-    transaction comes of the attempt, and the driver is told why."""
+    transaction comes of the attempt, and the driver is told why. Here it waits for a second, as its configuration
+    says."""
     cp, card = booted.cp, await booted.owner.card()
+    time_out = {"key": "ConnectionTimeOut", "readonly": False, "value": "1"}
+    await booted.send("GetConfiguration", {"key": ["ConnectionTimeOut"]}, {"configurationKey": [time_out]})
     command = await remote_start(booted, card)
     assert (await cp.authorize(card))["status"] == "Accepted"
     await cp.status("Preparing")

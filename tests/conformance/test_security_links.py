@@ -99,11 +99,13 @@ async def test_tc_073_new_key(booted: Case) -> None:
 
 
 async def test_tc_083_security_profile_raised(booted: Case, proxy: Proxy) -> None:
-    """WP A05: the charge point accepts profile 2, comes back over TLS, and from then on without TLS it is refused. A
-    profile is never lowered."""
+    """WP A05: the charge point accepts profile 2 and tries it; where that fails it falls back, so the old one is let
+    in until it came over TLS. From then on without TLS it is refused. A profile is never lowered."""
     cp, plain = booted.cp, like(booted.cp)
     await booted.send("ChangeConfiguration", {"key": "SecurityProfile", "value": "2"}, ACCEPTED)
     await cp.disconnect()
+    async with plain:
+        assert (await plain.call(call.Heartbeat())).current_time.endswith("Z")
     cp.url, cp.tls = proxy.url, pki.client_context(proxy.root)
     await cp.connect()
     assert (await cp.boot()).status == "Accepted"
