@@ -63,6 +63,14 @@ class Case:
             assert row["response"] == answer
         return row
 
+    async def ask(self, route: str, body: dict[str, Any], action: str, answer: dict[str, Any]) -> dict[str, Any]:
+        """Posts to a route that makes the CALL itself; gives the payload that arrived."""
+        self.cp.will_answer(action, answer)
+        made = await self.owner.post(f"{self.path}/{route}", {**body, "wait_s": 20})
+        payload = await self.cp.received(action)
+        assert (made["action"], made["payload"], made["status"]) == (action, payload, "accepted")
+        return payload
+
     async def connector(self, connector_id: int = 1) -> dict[str, Any]:
         """A connector as the API shows it."""
         items = (await self.owner.get(f"{self.path}/connectors"))["items"]

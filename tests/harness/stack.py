@@ -141,7 +141,8 @@ class Stack:
     async def api(self, **settings: str) -> Service:
         """Starts one HTTP process and waits until it answers."""
         port = free_port()
-        service = self._spawn("api", "api.app", {"API_PORT": str(port), "API_HOST": "127.0.0.1", **settings})
+        own = {"API_PORT": str(port), "API_HOST": "127.0.0.1", "PUBLIC_API_URL": f"http://127.0.0.1:{port}"}
+        service = self._spawn("api", "api.app", own | settings)
         service.port = port
         await self._until(service, lambda: _answers(f"http://127.0.0.1:{port}/readyz"))
         return service
