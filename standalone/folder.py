@@ -17,7 +17,8 @@ import psutil
 
 from standalone.problems import Problem
 
-ENDING_S = 20.0
+ENDING_S = 10.0
+"""How long a left-over may take to end; PostgreSQL on the way down needs it, the others have nobody to talk to."""
 START_TIME_TOLERANCE_S = 2.0
 """Start times come from clock ticks and the boot time; two processes with one pid are farther apart."""
 LARGEST_LOG_BYTES = 20_000_000
@@ -119,15 +120,13 @@ class Folder:
         return [process for pid, started in kept.items() if (process := _same_process(int(pid), started)) is not None]
 
     def _left_over_postgres(self) -> list[psutil.Process]:
-        """postmaster.pid: line 1 is the process id, line 2 the data folder, line 3 when it started (Unix time)."""
+        """The process in line 1 of postmaster.pid, if its command line names our data folder."""
+        data = self.postgres / "data"
         try:
-            lines = (self.postgres / "data" / "postmaster.pid").read_text().splitlines()
-            pid, folder, started = int(lines[0]), lines[1], float(lines[2])
-        except (OSError, ValueError, IndexError):
+            process = psutil.Process(int((data / "postmaster.pid").read_text().split("\n", 1)[0]))
+            return [process] if str(data) in process.cmdline() else []
+        except (OSError, ValueError, psutil.Error):
             return []
-        process = _same_process(pid, started)
-        ours = process is not None and Path(folder).resolve() == (self.postgres / "data").resolve()
-        return [process] if process is not None and ours and process.name() == "postgres" else []
 
 
 def read_private(path: Path) -> dict[str, Any] | None:

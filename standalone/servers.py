@@ -81,10 +81,16 @@ def start_postgres(folder: Path, *, port: int | None = None, options: tuple[str,
     url = f"postgresql://postgres@/postgres?host={sockets}&port={port or 5432}"
     if port:
         url = f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    offset = _size(log)
     process = _spawn(command, log, account, signal.SIGINT)
     server = Server(process, url, log, folder, signal.SIGINT, command)
     ready = [str(binaries / "pg_isready"), "-q", "-h", str(sockets), "-p", str(port or 5432)]
-    _wait(server, "PostgreSQL", lambda: socket_path.exists() and subprocess.run(ready, check=False).returncode == 0)
+    _wait(
+        server,
+        "PostgreSQL",
+        lambda: socket_path.exists() and subprocess.run(ready, check=False).returncode == 0,
+        offset,
+    )
     return server
 
 
@@ -105,8 +111,9 @@ def start_redis(folder: Path, *, port: int | None = None) -> Server:
         *("--client-output-buffer-limit", "pubsub 256mb 64mb 60"),
     ]
     url = f"redis://127.0.0.1:{port}/0" if port else f"unix://{path}"
+    offset = _size(log)
     server = Server(_spawn(command, log, _Account(), signal.SIGTERM), url, log, folder, command=command)
-    _wait(server, "Redis", lambda: _redis_answers(path))
+    _wait(server, "Redis", lambda: _redis_answers(path), offset)
     return server
 
 
@@ -255,21 +262,29 @@ def _spawn(command: list[str], log: Path, account: _Account, stop_signal: signal
         )
 
 
-def _wait(server: Server, name: str, ready: Callable[[], bool]) -> None:
+def _wait(server: Server, name: str, ready: Callable[[], bool], log_offset: int) -> None:
     end = time.monotonic() + START_TIMEOUT_S
     try:
         while not ready():
             if server.process.poll() is not None or time.monotonic() > end:
-                raise ServerError(f"{name} does not start: {_last_line(server.log)} (log: {server.log})")
+                reason = _reason(server.log, log_offset)
+                code = server.process.poll()
+                raise ServerError(f"{name} does not start (exit code {code}): {reason} (log: {server.log})")
             time.sleep(0.02)
     except BaseException:
         server.stop()
         raise
 
 
-def _last_line(log: Path) -> str:
-    lines = log.read_text(errors="replace").splitlines()
-    return next((line.strip() for line in reversed(lines) if "FATAL" in line or "rror" in line), "no reason given")
+def _size(log: Path) -> int:
+    return log.stat().st_size if log.exists() else 0
+
+
+def _reason(log: Path, offset: int) -> str:
+    """Why a server ended, from what it logged since this start: the first fatal line, else the last line."""
+    lines = [line.strip() for line in log.read_bytes()[offset:].decode(errors="replace").splitlines() if line.strip()]
+    fatal = (line for line in lines if ("FATAL" in line or "rror" in line) and "is starting up" not in line)
+    return next(fatal, lines[-1] if lines else "it said nothing")
 
 
 def _redis_answers(path: Path) -> bool:
