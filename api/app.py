@@ -17,20 +17,34 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from api.bus import make_bus
-from api.charge_points import batch_routes, command_routes, daily_routes, message_routes
+from api.bus import end_tasks, make_bus
+from api.charge_points import (
+    batch_routes,
+    certificate_routes,
+    charging_profile_routes,
+    command_routes,
+    configuration_routes,
+    daily_routes,
+    file_routes,
+    job_routes,
+    key_routes,
+    local_list_routes,
+    message_routes,
+    reservation_routes,
+    security_routes,
+)
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
-from api.envelope import Envelope, make_duration_metric
-from api.health import newest_revision
+from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
 from api.health import router as health_router
 from api.identity import id_tag_routes
 from api.identity import routes as identity_routes
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
 from api.logs import configure_logs
+from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
 from api.sharing import routes as sharing_routes
@@ -41,7 +55,6 @@ log = structlog.get_logger(__name__)
 VERSION: Final = "0.1.0"
 GRACE_S: Final = 10
 """How long requests may go on after the signal to stop."""
-CANCEL_AGAIN_S: Final = 0.2
 ROUTERS: Final = (
     identity_routes.router,
     charge_point_routes.router,
@@ -49,6 +62,15 @@ ROUTERS: Final = (
     batch_routes.router,
     command_routes.router,
     daily_routes.router,
+    configuration_routes.router,
+    job_routes.router,
+    file_routes.router,
+    local_list_routes.router,
+    reservation_routes.router,
+    charging_profile_routes.router,
+    key_routes.router,
+    security_routes.router,
+    certificate_routes.router,
     transaction_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
@@ -85,7 +107,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_docs(app)
-    app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics))
+    largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
+    app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app
 
 
@@ -100,17 +123,10 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await _end(notices)
+        await end_tasks(notices)
         app.state.passwords.close()
         await app.state.bus.close()
         await app.state.database.close()
-
-
-async def _end(task: asyncio.Task[None]) -> None:
-    """Cancels until it has ended: redis-py loses a cancellation that comes while it opens a connection."""
-    while not task.done():
-        task.cancel()
-        await asyncio.wait({task}, timeout=CANCEL_AGAIN_S)
 
 
 class _Server(uvicorn.Server):

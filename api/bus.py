@@ -24,6 +24,7 @@ log = structlog.get_logger(__name__)
 
 CONNECT_TIMEOUT_S = 2.0
 REPLY_TIMEOUT_S = 5.0
+CANCEL_AGAIN_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,15 @@ class Bus:
     async def close(self) -> None:
         """Closes every pooled connection."""
         await self.redis.aclose()
+
+
+async def end_tasks(*tasks: asyncio.Task[None]) -> None:
+    """Cancels until all have ended: redis-py loses a cancellation that comes while it opens a connection."""
+    running = set(tasks)
+    while running:
+        for task in running:
+            task.cancel()
+        _, running = await asyncio.wait(running, timeout=CANCEL_AGAIN_S)
 
 
 async def _unsubscribe(subscription: PubSub, until: asyncio.Event) -> None:

@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import structlog
-from alembic.script import ScriptDirectory
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
@@ -44,12 +42,6 @@ class Health(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": {"status": "ok"}})
 
     status: str = Field(default="ok", description="always `ok`: anything else is an error")
-
-
-def newest_revision() -> str:
-    """The revision that the code needs: the head of `api/migrations`."""
-    head = ScriptDirectory(str(Path(__file__).parent / "migrations")).get_current_head()
-    return head or ""
 
 
 @router.get("/healthz", summary="Is the process alive", responses=problem_docs(public=True))

@@ -115,14 +115,17 @@ class Connection(WebSocket):
         else:
             self.identity = verdict.identity
             forwarded = (headers.get_all("X-Forwarded-For"), headers.get_all("X-Forwarded-Proto"))
-            origin = handshake.origin(self.peer, *forwarded, self._services.settings.gateway_trusted_proxies)
-            self._ask_to_connect(verdict, *origin)
+            shown = (headers.get_all("X-Client-Verify"), headers.get_all("X-Client-Certificate"))
+            trusted = self._services.settings.gateway_trusted_proxies
+            address, secure = handshake.origin(self.peer, *forwarded, trusted)
+            certificate = handshake.client_certificate(self.peer, *shown, trusted)
+            self._ask_to_connect(verdict, address, secure=secure, certificate=certificate)
 
     def on_refused(self, status: int) -> None:
         """Counted only."""
         self._services.metrics.handshakes.labels("no_websocket").inc()
 
-    def _ask_to_connect(self, knock: handshake.Knock, address: str, secure: bool) -> None:
+    def _ask_to_connect(self, knock: handshake.Knock, address: str, *, secure: bool, certificate: bytes) -> None:
         now, wait_s = time.time(), self._services.timing.connect_deadline_s
         question = Connect(
             id=uuid.uuid4().hex,
@@ -135,6 +138,7 @@ class Connection(WebSocket):
             received_at=now,
             deadline=now + wait_s,
             reply_to=self._services.bus.inbox,
+            client_certificate=certificate,
         )
         self._services.forwarding.ask(question, knock.identity, wait_s, self._on_connect_outcome)
 

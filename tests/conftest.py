@@ -26,14 +26,21 @@ hypothesis.settings.load_profile("voltuj")
 PASSWORD = "test"
 FAST = ("-c", "shared_buffers=64MB", "-c", "max_connections=400")
 _servers: list[Server] = []
+_failed: list[int] = []
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Starts the servers in the process that controls the run; workers inherit their addresses."""
+    """Starts the servers in the process that controls the run; workers inherit their addresses.
+
+    Temporary folders go into the run's own one: pytest's default is closed to other users anew by every run that
+    starts, and as root PostgreSQL is another user.
+    """
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
     folder = Path(tempfile.mkdtemp(prefix="voltuj-tests-"))
     folder.chmod(0o711)
+    config.option.basetemp = config.option.basetemp or str(folder / "tmp")
     if not os.environ.get("DATABASE_URL"):
         _servers.append(start_postgres(folder / "postgres", options=FAST))
         os.environ["TEST_DATABASE_SERVER"] = _servers[-1].url
@@ -57,7 +64,15 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         asyncio.run(_drop_databases(server, os.environ["TEST_TEMPLATE"]))
     for running in reversed(_servers):
         running.stop()
-    shutil.rmtree(os.environ["TEST_FOLDER"], ignore_errors=True)
+    if _failed:
+        print(f"Folders and logs of this run: {os.environ['TEST_FOLDER']}")  # noqa: T201 - where to look next
+    else:
+        shutil.rmtree(os.environ["TEST_FOLDER"], ignore_errors=True)
+
+
+def pytest_sessionfinish(exitstatus: int) -> None:
+    """Remembers whether the folders of the run are worth keeping."""
+    _failed.extend([exitstatus] if exitstatus else [])
 
 
 def _make_template() -> str:

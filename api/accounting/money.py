@@ -21,28 +21,43 @@ MINOR_DIGITS: Final = {
 """Digits after the point of each currency that Voltuj bills in (ISO 4217)."""
 
 PRICE_DIGITS: Final = 4
+EXACT_DIGITS: Final = 28
+"""What `decimal` computes with by default; it would round a longer number."""
 HIGHEST_PRICE_E4: Final = 1_000_000 * 10**PRICE_DIGITS
 """A unit price above a million is a typing error."""
 
 
-def parse_price_e4(text: str | Decimal) -> int:
+def parse_scaled(text: str | int | Decimal, digits: int, highest: int) -> int:
+    """A decimal number between 0 and `highest` as an integer of 10^-`digits`.
+
+    Raises:
+        ValueError: not a plain decimal number, negative, over `digits` decimals, or above `highest`.
+    """
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{text!r} is not a decimal number") from None
+    if not number.is_finite() or number < 0 or number > highest:
+        raise ValueError(f"{text} is not between 0 and {highest}")
+    scaled = number.scaleb(digits)
+    if len(number.as_tuple().digits) > EXACT_DIGITS or scaled != scaled.to_integral_value():
+        raise ValueError(f"{text} has more than {digits} decimals")
+    return int(scaled)
+
+
+def parse_price_e4(text: str | int | Decimal) -> int:
     """A decimal unit price such as "5.50" as an integer of 10^-4 currency units.
 
     Raises:
         ValueError: not a plain decimal number, negative, over four decimals, or above a million.
     """
-    try:
-        price = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{text!r} is not a decimal number") from None
-    if not price.is_finite() or price < 0 or price.adjusted() > PRICE_DIGITS * 2:
-        raise ValueError(f"{text} is not a price between 0 and {HIGHEST_PRICE_E4 // 10**PRICE_DIGITS}")
-    scaled = price.scaleb(PRICE_DIGITS)
-    if scaled != scaled.to_integral_value():
-        raise ValueError(f"{text} has more than {PRICE_DIGITS} decimals")
-    if scaled > HIGHEST_PRICE_E4:
-        raise ValueError(f"{text} is above {HIGHEST_PRICE_E4 // 10**PRICE_DIGITS}")
-    return int(scaled)
+    return parse_scaled(text, PRICE_DIGITS, HIGHEST_PRICE_E4 // 10**PRICE_DIGITS)
+
+
+def format_scaled(number: int, digits: int) -> str:
+    """The decimal string of a non-negative integer of 10^-`digits`, without trailing zeros: 1500, 3 -> "1.5"."""
+    whole, part = divmod(number, 10**digits)
+    return f"{whole}.{part:0{digits}d}".rstrip("0").rstrip(".")
 
 
 def format_price_e4(price_e4: int) -> str:

@@ -13,17 +13,17 @@ from sqlalchemy import BigInteger, ColumnElement, Row, Select, cast, insert, or_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bus import LiveConnection
-from api.charge_points import command_rules
+from api.charge_points import command_rules, security_profile
 from api.charge_points.call_schemas import check_payload
 from api.charge_points.command_records import record
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
 from api.charge_points.command_state import mark_offline
-from api.errors import ChargingRefused, Invalid, NotAllowed, NotFound
+from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
-from api.schema import charge_points, commands, transactions
+from api.schema import certificates, charge_points, commands, transactions
 from api.sharing.access import GUEST
 from api.sharing.authorization import authorize
 
@@ -39,6 +39,8 @@ class Call:
     action: str
     payload: dict[str, Any]
     transaction_id: int | None = None
+    secret_payload: dict[str, Any] | None = None
+    """What leaves in the place of `payload` and is never stored; such a CALL needs a connected charge point."""
 
 
 Prepare = Callable[[AsyncConnection], Awaitable[Call]]
@@ -97,6 +99,26 @@ async def check_remote_start(
         raise ChargingRefused(decision.reason, authorization_status=decision.status)
 
 
+async def check_security_profile(connection: AsyncConnection, call: Call) -> None:
+    """WP A05: a security profile only rises, and the third needs a certificate first.
+
+    Raises:
+        Invalid, Conflict: this one does not.
+    """
+    if call.action != "ChangeConfiguration" or call.payload["key"].lower() != security_profile.KEY:
+        return
+    value, current = call.payload["value"], call.charge_point.security_profile
+    if value not in {"1", "2", "3"}:
+        raise Invalid.field("body.payload.value", "must be 1, 2 or 3")
+    if int(value) <= current:
+        raise Conflict(f"The security profile is {current} and only rises (WP A05).")
+    accepted = select(certificates.c.id).where(
+        certificates.c.charge_point_id == call.charge_point.id, certificates.c.status == "accepted"
+    )
+    if value == "3" and (await connection.execute(accepted.limit(1))).first() is None:
+        raise Conflict("Security profile 3 needs a certificate: the charge point has accepted none yet.")
+
+
 async def issue(
     connection: AsyncConnection,
     caller: Caller,
@@ -134,6 +156,9 @@ async def create(
     Raises:
         Conflict, Invalid, ChargingRefused: see `issue`.
     """
+    if live is None and call.secret_payload is not None:
+        raise Conflict("The charge point is not connected.")
+    await check_security_profile(connection, call)
     if live is not None:
         command_rules.check_registration(call.action, call.payload, call.charge_point.registration)
     if call.action == REMOTE_START:
@@ -146,6 +171,7 @@ async def create(
         "payload": call.payload,
         "status": "queued" if live else "offline",
         "epoch": live.epoch if live else 0,
+        "published_at": None if call.secret_payload is None else now,
         "deadline_at": now + DEADLINE,
         "finished_at": None if live else now,
         "note": None if live else "The charge point is not connected.",

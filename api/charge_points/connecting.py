@@ -12,14 +12,23 @@ import asyncpg
 
 from wire.messages import Connect, ConnectOutcome, Disconnected
 
+OPEN_PROFILE, SECURE_PROFILE, CERTIFICATE_PROFILE = 0, 2, 3
 NO_SUBPROTOCOL: Final = "no_subprotocol"
 """Quirk: a charge point that never offers `ocpp1.6` in its handshake."""
 UNKNOWN_DIGEST: Final = bytes(32)
 """Compared for an identity that does not exist, so that the time of the answer does not tell."""
 
 FIND: Final = """
-select id, identity, key_digest, quirks, registration, heartbeat_interval_s
-from charge_points where identity = any($1::text[]) and deleted_at is null
+select c.id, c.identity, c.key_digest, c.next_key_digest, c.security_profile, c.quirks, c.registration,
+    c.heartbeat_interval_s,
+    array(select fingerprint from certificates t
+        where c.security_profile = 3 and t.charge_point_id = c.id and t.status = 'accepted'
+            and t.not_after > now()) as fingerprints
+from charge_points c where c.identity = any($1::text[]) and c.deleted_at is null
+"""
+TOOK_NEW_KEY: Final = """
+update charge_points set key_digest = next_key_digest, key_changed_at = $2, next_key_digest = null
+where id = any($1::uuid[]) and next_key_digest is not null
 """
 DRAW: Final = "select nextval('connection_epochs') from generate_series(1, $1::integer)"
 CONNECTED: Final = """
@@ -33,20 +42,36 @@ from unnest($1::uuid[], $2::bigint[], $3::timestamptz[]) as ended (id, epoch, at
 where c.id = ended.id and c.connection_epoch = ended.epoch
 """
 
-Verdict = Literal["accepted", "unknown_identity", "wrong_key", "no_subprotocol"]
+Verdict = Literal["accepted", "unknown_identity", "wrong_key", "no_subprotocol", "insecure"]
 
 
 def verdict(connect: Connect, charge_point: Mapping[str, Any] | None) -> Verdict:
     """Whether this handshake is let in, given the row of its identity."""
     expected = charge_point["key_digest"] if charge_point is not None else UNKNOWN_DIGEST
-    matches = [hmac.compare_digest(digest, expected) for digest in connect.key_digests]
+    following = (charge_point["next_key_digest"] if charge_point is not None else None) or expected
+    has_key = _offers(connect, expected) | _offers(connect, following)
     if charge_point is None:
         return "unknown_identity"
-    if not any(matches):
-        return "wrong_key"
+    if (refusal := _refusal(connect, charge_point, has_key=has_key)) is not None:
+        return refusal
     if not connect.offered_subprotocol and NO_SUBPROTOCOL not in charge_point["quirks"]:
         return "no_subprotocol"
     return "accepted"
+
+
+def _offers(connect: Connect, digest: bytes) -> bool:
+    return sum(hmac.compare_digest(offered, digest) for offered in connect.key_digests) > 0
+
+
+def _refusal(connect: Connect, charge_point: Mapping[str, Any], *, has_key: bool) -> Verdict | None:
+    """WP 2.2: 0 is open, 1 needs the key, 2 the key over TLS, 3 a client certificate over TLS."""
+    profile = charge_point["security_profile"]
+    if profile >= SECURE_PROFILE and not connect.secure:
+        return "insecure"
+    if profile == CERTIFICATE_PROFILE:
+        known = connect.client_certificate in charge_point["fingerprints"]
+        return None if connect.client_certificate and known else "wrong_key"
+    return None if has_key or profile == OPEN_PROFILE else "wrong_key"
 
 
 async def connect_all(
@@ -64,7 +89,27 @@ async def connect_all(
         for connect, status in zip(connects, verdicts, strict=True)
     ]
     await _write_epochs(connection, outcomes, now)
+    await _note_new_keys(connection, connects, outcomes, by_identity, now)
     return outcomes
+
+
+async def _note_new_keys(
+    connection: asyncpg.Connection,
+    connects: Sequence[Connect],
+    outcomes: Sequence[ConnectOutcome],
+    by_identity: Mapping[str, Mapping[str, Any]],
+    now: datetime,
+) -> None:
+    """A charge point that uses the key that it was told has taken it: the old one is dead."""
+    took = [
+        outcome.charge_point_id
+        for connect, outcome in zip(connects, outcomes, strict=True)
+        if outcome.status == "accepted"
+        and (following := by_identity[connect.identity]["next_key_digest"]) is not None
+        and _offers(connect, following)
+    ]
+    if took:
+        await connection.execute(TOOK_NEW_KEY, took, now)
 
 
 async def _draw(connection: asyncpg.Connection, count: int) -> list[int]:

@@ -74,14 +74,20 @@ class Dispatcher:
         found = await self._bus.connections_of([str(each) for each in charge_point_ids])
         return {UUID(each): connection for each, connection in found.items()}
 
-    async def deliver(self, command_id: UUID, live: LiveConnection | None, wait_s: float) -> Row[Any]:
-        """Publishes a committed command where that has not happened yet, and waits up to `wait_s` for its end."""
+    async def deliver(
+        self, command_id: UUID, live: LiveConnection | None, wait_s: float, secret: dict[str, Any] | None = None
+    ) -> Row[Any]:
+        """Publishes a committed command where that has not happened yet, and waits up to `wait_s` for its end.
+
+        `secret` leaves in the place of the stored payload; its row counts as published from the start.
+        """
         event = asyncio.Event()
         self._waiting[str(command_id)].add(event)
         try:
             row = await self._read(command_id)
-            if live is not None and row.status == "queued" and row.published_at is None:
-                await self._publish([row], live.gateway_id)
+            is_new = row.published_at is None or secret is not None
+            if live is not None and row.status == "queued" and is_new:
+                await self._publish([row], live.gateway_id, secret)
                 row = await self._read(command_id)
             return await self._wait(row, event, wait_s)
         finally:
@@ -99,8 +105,8 @@ class Dispatcher:
             for gateway_id, its_rows in by_gateway.items():
                 await self._publish(its_rows, gateway_id)
 
-    async def _publish(self, rows: Sequence[Row[Any]], gateway_id: str) -> None:
-        messages: list[Message] = [self._command(row) for row in rows]
+    async def _publish(self, rows: Sequence[Row[Any]], gateway_id: str, secret: dict[str, Any] | None = None) -> None:
+        messages: list[Message] = [self._command(row, secret) for row in rows]
         try:
             receivers = await self._bus.publish(self._bus.channels.gateway_inbox(gateway_id), messages)
         except RedisError as error:
@@ -114,13 +120,13 @@ class Dispatcher:
             else:
                 await commands.end_as_offline(connection, ids, "The gateway that held its connection is gone.", now)
 
-    def _command(self, row: Row[Any]) -> Command:
+    def _command(self, row: Row[Any], secret: dict[str, Any] | None) -> Command:
         return Command(
             id=str(row.id),
             charge_point_id=str(row.charge_point_id),
             epoch=row.epoch,
             action=row.action,
-            payload=encode_payload(row.action, row.payload),
+            payload=encode_payload(row.action, secret or row.payload),
             deadline=row.deadline_at.timestamp(),
             notify=self._inbox,
         )

@@ -42,11 +42,18 @@ class Sender:
             redis.RedisError: Redis is down.
         """
         live = await self.dispatcher.locate(charge_point_id)
+        secrets: list[dict[str, Any]] = []
+
+        async def remember(transaction: AsyncConnection) -> commands.Call:
+            call = await prepare(transaction)
+            secrets.extend([call.secret_payload] if call.secret_payload is not None else [])
+            return call
+
         async with self.database.transaction() as transaction:
             command_id = await commands.issue(
-                transaction, self.caller, prepare, live, idempotency=self.idempotency, now=self.now
+                transaction, self.caller, remember, live, idempotency=self.idempotency, now=self.now
             )
-        return await self.dispatcher.deliver(command_id, live, wait_s)
+        return await self.dispatcher.deliver(command_id, live, wait_s, secrets[0] if secrets else None)
 
     async def send_call(self, charge_point_id: UUID, action: str, payload: dict[str, Any], wait_s: float) -> Row[Any]:
         """Checks a CALL against schema, rules and the table of who may send what, and sends it.

@@ -10,11 +10,9 @@ from typing import Final
 
 import structlog
 from prometheus_client import start_http_server
-from pydantic import ValidationError
 
-from api.bus import Bus, make_bus
+from api.bus import Bus, end_tasks, make_bus
 from api.database import make_pool
-from api.listener import logs
 from api.listener.chores import (
     FOLLOW_EVERY_S,
     LIVE_EVERY_S,
@@ -30,7 +28,8 @@ from api.listener.dispatch import Dispatch
 from api.listener.membership import Membership
 from api.listener.outbox import Outbox
 from api.listener.storage import Storage
-from api.settings import Settings
+from api.logs import configure_logs
+from api.settings import Settings, SettingsError, read_settings
 
 log = structlog.get_logger(__name__)
 
@@ -69,9 +68,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
             async with asyncio.timeout(0 if broken else FINISH_TIMEOUT_S):
                 await dispatch.finish()
     finally:
-        for task in background:
-            task.cancel()
-        await asyncio.gather(*background, return_exceptions=True)
+        await end_tasks(*background)
         await bus.close()
         pool.terminate()
     if broken:
@@ -102,12 +99,11 @@ async def serve(settings: Settings) -> int:
 def main() -> int:
     """The entry of the process; returns its exit status."""
     try:
-        settings = Settings()
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc'])).upper()}: {e['msg']}" for e in error.errors())
-        print(f"Settings are wrong: {wrong}", file=sys.stderr)  # noqa: T201 - before there is a log
+        settings = read_settings()
+    except SettingsError as error:
+        print(error, file=sys.stderr)  # noqa: T201 - before the log is set up, for a person
         return 2
-    logs.configure(settings)
+    configure_logs(settings)
     try:
         import uvloop  # noqa: PLC0415 - it has no build for every system
     except ImportError:

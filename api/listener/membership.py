@@ -7,19 +7,17 @@ refuse handshakes with 503 while what is in hand is tried on (DESIGN 2.3).
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Sequence
-from pathlib import Path
 from typing import Final
 
 import asyncpg
 import structlog
-from alembic.script import ScriptDirectory
 from redis.exceptions import RedisError
 
-import api.migrations
 from api.bus import Bus
 from api.listener.failures import UnavailableError
 from api.listener.metrics import SUBSCRIBED
 from api.listener.storage import Storage
+from api.migrations import newest_revision
 from wire.messages import Message
 
 log = structlog.get_logger(__name__)
@@ -31,12 +29,6 @@ FIRST_BACK_OFF_S: Final = 0.1
 LONGEST_BACK_OFF_S: Final = 1.0
 SAY_AGAIN_AFTER: Final = 30
 """Checks between two lines that say the same."""
-
-
-def newest_revision() -> str:
-    """The revision that this code's migrations end at."""
-    scripts = ScriptDirectory(str(Path(next(iter(api.migrations.__path__)))))
-    return scripts.get_current_head() or ""
 
 
 async def database_revision(connection: asyncpg.Connection) -> str:

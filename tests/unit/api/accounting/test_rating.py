@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from api.accounting.money import divide_half_even, format_minor, format_price_e4, parse_price_e4
 from api.accounting.rating import rate, record_to_json
 from api.accounting.tariff import (
+    Element,
     PriceComponent,
     Tariff,
     elements_to_json,
@@ -71,9 +72,9 @@ def test_splitting_a_session_changes_the_total_by_at_most_one_minor_unit(price_e
 
 
 def test_a_begun_block_is_billed_whole() -> None:
-    tariff = Tariff("EUR", (PriceComponent("ENERGY", 4000, step_size=500),))
+    tariff = Tariff("EUR", (Element((PriceComponent("ENERGY", 4000, step_size=500),)),))
     record = rate(tariff, meter_start_wh=0, meter_stop_wh=1001, started_at=START, stopped_at=STOP)
-    assert record.lines[0].volume_wh == 1500
+    assert (record.lines[0].used, record.lines[0].volume) == (1001, 1500)
     assert record.total_minor == 60
 
 
@@ -91,9 +92,37 @@ def test_the_record_as_json_holds_every_number_of_the_sum() -> None:
         "meter_stop_wh": 2005,
         "energy_wh": 2000,
         "currency": "CZK",
-        "lines": [{"type": "ENERGY", "volume_wh": 2000, "price_e4": 55_000, "amount_minor": 1100}],
+        "lines": [
+            {
+                "type": "ENERGY",
+                "element": 0,
+                "used_wh": 2000,
+                "volume_wh": 2000,
+                "price_e4": 55_000,
+                "amount_minor": 1100,
+            }
+        ],
+        "net_minor": 1100,
+        "vat_minor": 0,
         "total_minor": 1100,
+        "time_zone": None,
+        "segments": [
+            {
+                "started_at": "2026-11-22T18:00:00+00:00",
+                "seconds": 7200,
+                "energy_wh": 2000,
+                "activity": "charging",
+                "elements": {"ENERGY": 0},
+            }
+        ],
+        "samples": [],
+        "ignored_samples": {},
     }
+
+
+def test_a_clock_that_ran_backwards_is_never_rated() -> None:
+    with pytest.raises(ValueError, match="clock ran"):
+        rate(flat_tariff(1, "CZK"), meter_start_wh=0, meter_stop_wh=9, started_at=STOP, stopped_at=START)
 
 
 @given(PRICES)
@@ -133,4 +162,4 @@ def test_an_unknown_currency_or_component_is_refused() -> None:
     with pytest.raises(ValueError, match="currency XXX"):
         flat_tariff(1, "XXX")
     with pytest.raises(ValueError, match="cannot rate"):
-        tariff_from_json("CZK", [{"price_components": [{"type": "TIME", "price_e4": 1, "step_size": 60}]}])
+        tariff_from_json("CZK", [{"price_components": [{"type": "CURRENT", "price_e4": 1, "step_size": 60}]}])
