@@ -20,9 +20,9 @@ async def job(case: Case) -> dict[str, Any]:
 
 
 async def progressed(case: Case, *statuses: str) -> None:
-    """The job was taken, went through these statuses, in order, and stands at the last."""
+    """The job was asked for and taken, went through these statuses, in order, and stands at the last."""
     shown = await job(case)
-    assert [step["status"] for step in shown["history"]] == ["Accepted", *statuses]
+    assert [step["status"] for step in shown["history"]] == ["Requested", "Accepted", *statuses]
     assert shown["status"] == statuses[-1]
 
 

@@ -50,9 +50,9 @@ async def test_tc_080_signed_firmware(booted: Case) -> None:
     body = {"firmware_id": firmware_id, "signed": signed}
     asked = await booted.ask("firmware-updates", body, "SignedUpdateFirmware", ACCEPTED)
     request_id, firmware = asked["requestId"], asked["firmware"]
-    assert {name: firmware[name] for name in ("signature", "signingCertificate")} == {
+    assert {name: firmware[name].strip() for name in ("signature", "signingCertificate")} == {
         "signature": signed["signature"],
-        "signingCertificate": signed["signing_certificate"],
+        "signingCertificate": signed["signing_certificate"].strip(),
     }
     assert (await fetched(firmware["location"])).content == image
     await report(booted, request_id, *before)

@@ -15,7 +15,7 @@ from tests.conformance.case import Case
 from tests.conformance.charge_point import ChargePoint
 from tests.conformance.terminator import Terminator
 from tests.conformance.test_remote import ACCEPTED, REJECTED
-from tests.conformance.test_security_certificates import renew_certificate
+from tests.conformance.test_security_certificates import certificate_is, renew_certificate
 from tests.harness.stack import eventually
 
 
@@ -109,7 +109,7 @@ async def test_tc_083_security_profile_raised(booted: Case, proxy: Proxy) -> Non
     cp.url, cp.tls = proxy.url, pki.client_context(proxy.root)
     await cp.connect()
     assert (await cp.boot()).status == "Accepted"
-    assert (await booted.owner.get(booted.path))["security_profile"] == 2
+    assert (await booted.owner.get(f"{booted.path}/security-profile"))["security_profile"] == 2
     await is_refused(plain, 403)
     body = {"action": "ChangeConfiguration", "payload": {"key": "SecurityProfile", "value": "1"}}
     assert (await booted.owner.http.post(f"{booted.path}/commands", json=body)).status_code in {409, 422}
@@ -154,6 +154,7 @@ async def test_tc_087_client_certificate(booted: Case, proxy: Proxy, tmp_path: P
     another charge point does not open, nor does one that anybody but the proxy claims to have seen."""
     cp, plain = booted.cp, like(booted.cp)
     key, chain = await renew_certificate(booted)
+    await certificate_is(booted, "accepted")
     root = pki.pem(x509.load_pem_x509_certificates(chain.encode())[-1])
     proxy.ask_for_certificates_of(root)
     await booted.send("ChangeConfiguration", {"key": "SecurityProfile", "value": "3"}, ACCEPTED)
@@ -162,7 +163,7 @@ async def test_tc_087_client_certificate(booted: Case, proxy: Proxy, tmp_path: P
     pki.load_chain(cp.tls, tmp_path, chain, key)
     await cp.connect()
     assert (await cp.boot()).status == "Accepted"
-    assert (await booted.owner.get(booted.path))["security_profile"] == 3
+    assert (await booted.owner.get(f"{booted.path}/security-profile"))["security_profile"] == 3
     with_key_only = like(plain, proxy.url)
     with_key_only.tls = pki.client_context(proxy.root)
     await is_refused(with_key_only, 401)
