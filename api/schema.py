@@ -147,6 +147,8 @@ charge_points = Table(
     Column("next_key_digest", LargeBinary),
     Column("security_profile", SmallInteger, CheckConstraint("security_profile between 0 and 3", name="profile"),
            nullable=False, server_default=text("1")),
+    # accepted by the charge point and not used yet: until then it may fall back (WP A05)
+    Column("next_security_profile", SmallInteger),
     Column("quirks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("time_zone", Text, nullable=False, server_default="Europe/Prague"),
     Column("rated_power_w", Integer),

@@ -106,7 +106,7 @@ async def read_security_profile(
 
 @router.post("/security-profile", status_code=201, summary="Raise the security profile", responses=SENDING)
 async def raise_security_profile(charge_point_id: UUID, body: RaiseProfile, sender: CurrentSender) -> Command:
-    """For the owner: tells the charge point to use a higher profile. Once it accepts, a lower one is refused."""
+    """For the owner: tells the charge point to rise. Once it has come with the higher profile, a lower one is refused."""
     payload = {"key": "SecurityProfile", "value": str(body.security_profile)}
     return Command.model_validate(await sender.send_call(charge_point_id, "ChangeConfiguration", payload, body.wait_s))
 
@@ -131,6 +131,7 @@ async def set_security_profile(
         if not caller.is_operator:
             raise NotAllowed("Only an operator may set the security profile; an owner may raise it.")
         this = charge_points.c.id == charge_point_id
-        await transaction.execute(update(charge_points).where(this).values(security_profile=body.security_profile))
+        values = {"security_profile": body.security_profile, "next_security_profile": None}
+        await transaction.execute(update(charge_points).where(this).values(**values))
     await gateways.close_connection(bus, charge_point_id)
     return SecurityProfile(security_profile=body.security_profile)

@@ -271,6 +271,7 @@ def upgrade() -> None:
     op.add_column(
         "charge_points", sa.Column("security_profile", sa.SmallInteger(), server_default=sa.text("1"), nullable=False)
     )
+    op.add_column("charge_points", sa.Column("next_security_profile", sa.SmallInteger(), nullable=True))
     op.create_check_constraint(op.f("ck_charge_points_profile"), "charge_points", "security_profile between 0 and 3")
     op.add_column("commands", sa.Column("batch_id", sa.UUID(), nullable=True))
     op.add_column(
@@ -309,6 +310,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_commands_batch_id"), table_name="commands")
     op.drop_column("commands", "gave_up_at")
     op.drop_column("commands", "batch_id")
+    op.drop_column("charge_points", "next_security_profile")
     op.drop_column("charge_points", "security_profile")
     op.drop_column("charge_points", "next_key_digest")
     op.drop_index(

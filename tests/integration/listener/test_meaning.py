@@ -335,8 +335,9 @@ class TestKeyRotation:
         assert await connection.fetchval("select key_digest from charge_points") == b"old"
 
 
-async def test_an_accepted_profile_rises_and_never_falls(connection: asyncpg.Connection) -> None:
+async def test_an_accepted_profile_is_expected_and_never_falls(connection: asyncpg.Connection) -> None:
     await make_charge_point(connection)
     for value, answer, expected in [("2", "Accepted", 2), ("3", "Rejected", 2), ("1", "Accepted", 2)]:
         await obey(connection, "ChangeConfiguration", {"key": "SecurityProfile", "value": value}, {"status": answer})
-        assert await connection.fetchval("select security_profile from charge_points") == expected
+        row = await connection.fetchrow("select security_profile, next_security_profile from charge_points")
+        assert tuple(row) == (1, expected), "it holds when the charge point comes with it"
