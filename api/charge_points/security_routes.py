@@ -106,7 +106,7 @@ async def read_security_profile(
 
 @router.post("/security-profile", status_code=201, summary="Raise the security profile", responses=SENDING)
 async def raise_security_profile(charge_point_id: UUID, body: RaiseProfile, sender: CurrentSender) -> Command:
-    """For the owner: tells the charge point to rise. Once it has come with the higher profile, a lower one is refused."""
+    """For the owner: tells the charge point to rise. Once it has come with the new profile, a lower one is refused."""
     payload = {"key": "SecurityProfile", "value": str(body.security_profile)}
     return Command.model_validate(await sender.send_call(charge_point_id, "ChangeConfiguration", payload, body.wait_s))
 
