@@ -18,6 +18,7 @@ from tests.harness.person import Person
 from tests.harness.stack import Stack
 
 PASSWORD = "test"
+CA_PASSWORD = "only-for-tests"
 
 
 @pytest.fixture(scope="package")
@@ -34,9 +35,10 @@ def central(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Central]:
 
 async def _start(stack: Stack, database: str) -> Central:
     try:
-        settings = {"FILES_DIR": str(stack.folder / "files"), "CA_PASSWORD": "only-for-tests"}
-        await stack.listener(**settings)
-        api, gateway = await asyncio.gather(stack.api(**settings), stack.gateway(GATEWAY_TRUSTED_PROXIES="127.0.0.1"))
+        await stack.listener(CA_PASSWORD=CA_PASSWORD)
+        api, gateway = await asyncio.gather(
+            stack.api(CA_PASSWORD=CA_PASSWORD), stack.gateway(GATEWAY_TRUSTED_PROXIES="127.0.0.1")
+        )
         owner, operator = [await Person.register(api.port, name) for name in ("owner", "operator")]
         connection = await asyncpg.connect(database)
         await connection.execute("update users set role = 'operator' where email = $1", operator.email)
