@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test fuzz deploy-test check lock format clean
+.PHONY: help run test conformance fuzz deploy-test check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ run: $(RUN_STAMP) ## start everything on this machine, with a demo (ARGS=--help 
 
 test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a part)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TESTS)
+
+conformance: $(DEV_STAMP) ## the OCPP certification cases; prints their table and writes docs/conformance.md
+	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -q --no-summary tests/conformance --conformance docs/conformance.md
 
 fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) --seed $(or $(SEED),1)

@@ -18,12 +18,29 @@ from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
 from api.bus import end_tasks, make_bus
-from api.charge_points import auto_configuration_routes, command_routes, knock_routes, message_routes, quirk_routes
+from api.charge_points import (
+    auto_configuration_routes,
+    batch_routes,
+    certificate_routes,
+    charging_profile_routes,
+    command_routes,
+    configuration_routes,
+    daily_routes,
+    file_routes,
+    job_routes,
+    key_routes,
+    knock_routes,
+    local_list_routes,
+    message_routes,
+    quirk_routes,
+    reservation_routes,
+    security_routes,
+)
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
-from api.envelope import Envelope, make_duration_metric
+from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
 from api.health import router as health_router
 from api.identity import id_tag_routes
 from api.identity import routes as identity_routes
@@ -50,7 +67,18 @@ ROUTERS: Final = (
     auto_configuration_routes.router,
     knock_routes.router,
     replay_routes.router,
+    batch_routes.router,
     command_routes.router,
+    daily_routes.router,
+    configuration_routes.router,
+    job_routes.router,
+    file_routes.router,
+    local_list_routes.router,
+    reservation_routes.router,
+    charging_profile_routes.router,
+    key_routes.router,
+    security_routes.router,
+    certificate_routes.router,
     transaction_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
@@ -87,7 +115,8 @@ def create_app(settings: Settings) -> FastAPI:
     for router in ROUTERS:
         app.include_router(router)
     install_docs(app)
-    app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics))
+    largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
+    app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app
 
 

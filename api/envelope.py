@@ -20,6 +20,8 @@ from api.problems import problem_response
 log = structlog.get_logger(__name__)
 
 LARGEST_BODY: Final = 1024 * 1024
+FILE_PATHS: Final = ("/files/upload/", "/api/v1/firmware")
+"""Bodies that are written to disk as they come; their limit is LARGEST_FILE_MIB, with room for a form around it."""
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -46,8 +48,9 @@ def make_duration_metric(registry: CollectorRegistry) -> Histogram:
 class Envelope:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, durations: Histogram) -> None:
+    def __init__(self, app: ASGIApp, durations: Histogram, largest_file: int) -> None:
         self.app = app
+        self.largest_file = largest_file
         self.durations = durations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,9 +70,10 @@ class Envelope:
 
     async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
         try:
-            if _announced_length(scope) > LARGEST_BODY:
-                raise TooLarge
-            await self.app(scope, _Limited(receive).receive, answer.send)
+            limit = self.largest_file if scope["path"].startswith(FILE_PATHS) else LARGEST_BODY
+            if _announced_length(scope) > limit:
+                raise TooLarge(f"The body is larger than {limit} bytes.")
+            await self.app(scope, _Limited(receive, limit).receive, answer.send)
         except ApiError as error:
             await self._fail(error, scope, receive, answer)
         except Exception:
@@ -116,14 +120,15 @@ class _Answer:
 class _Limited:
     """Counts a body that announced no length."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: int) -> None:
         self._receive = receive
+        self._limit = limit
         self._size = 0
 
     async def receive(self) -> Message:
         message = await self._receive()
         self._size += len(message.get("body", b""))
-        if self._size > LARGEST_BODY:
+        if self._size > self._limit:
             raise HTTPException(TooLarge.status)  # the only exception that the reader of the body lets through
         return message
 

@@ -143,6 +143,12 @@ charge_points = Table(
     Column("name", Text, nullable=False, server_default=""),
     Column("key_digest", LargeBinary, nullable=False),
     Column("key_changed_at", TIMESTAMP, nullable=False, server_default=NOW),
+    # of a key that the charge point was told and has not confirmed: it may use either
+    Column("next_key_digest", LargeBinary),
+    Column("security_profile", SmallInteger, CheckConstraint("security_profile between 0 and 3", name="profile"),
+           nullable=False, server_default=text("1")),
+    # accepted by the charge point and not used yet: until then it may fall back (WP A05)
+    Column("next_security_profile", SmallInteger),
     Column("quirks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("time_zone", Text, nullable=False, server_default="Europe/Prague"),
     Column("rated_power_w", Integer),
@@ -212,12 +218,26 @@ grants = Table(
     comment="Who else than its owner may charge at a charge point.",
 )
 
+command_batches = Table(
+    "command_batches",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("refused", JSONB, nullable=False, server_default=text("'[]'")),
+    _created_at(),
+    Index("ix_command_batches_user_id_created_at", "user_id", "created_at"),
+    comment="One CALL for many charge points. refused: those to which it could not go, with the reason.",
+)
+
 commands = Table(
     "commands",
     metadata,
     _uuid_key(),
     Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
-    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), comment="null: Voltuj itself"),
+    Column("batch_id", ForeignKey("command_batches.id"), index=True),
     Column("action", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
     Column("status", Text, CheckConstraint(
@@ -233,11 +253,177 @@ commands = Table(
     Column("error_description", Text),
     Column("note", Text),
     Column("transaction_id", ForeignKey("transactions.id")),
+    Column("gave_up_at", TIMESTAMP, comment="when an accepted remote start was found to have led to no transaction"),
     _created_at(),
     Index("ix_commands_charge_point_id_created_at", "charge_point_id", "created_at"),
     Index("ix_commands_open", "deadline_at", postgresql_where=text("status in ('queued', 'sent')")),
+    Index("ix_commands_trying", "finished_at", postgresql_where=text(
+        "action = 'RemoteStartTransaction' and status = 'accepted' and transaction_id is null and gave_up_at is null")),
     comment="A CALL to a charge point: a row before it is published, one terminal status each.",
 )  # fmt: skip
+
+# --- what commands mean -------------------------------------------------------------------------------------------
+
+configuration_keys = Table(
+    "configuration_keys",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("name", String(50), CheckConstraint("name = lower(name)", name="name_lower"), primary_key=True),
+    Column("key", String(50), nullable=False),
+    Column("value", Text),
+    Column("is_readonly", Boolean),
+    Column("is_known", Boolean, nullable=False, server_default=text("true")),
+    Column("read_at", TIMESTAMP),
+    Column("set_value", Text),
+    Column("set_at", TIMESTAMP),
+    Column("needs_reboot", Boolean, nullable=False, server_default=text("false")),
+    comment="What the charge point said of each key, and what it accepted from us. Keys are case-insensitive.",
+)
+
+files = Table(
+    "files",
+    metadata,
+    _uuid_key(),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), index=True),
+    Column("kind", Text, CheckConstraint("kind in ('firmware', 'diagnostics')", name="kind"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _created_at(),
+    comment="The content lies in FILES_DIR under the id. Firmware has no charge point, what one uploaded has.",
+)
+
+charge_point_jobs = Table(
+    "charge_point_jobs",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("command_id", ForeignKey("commands.id"), nullable=False, unique=True),
+    Column("kind", Text, CheckConstraint("kind in ('firmware', 'diagnostics')", name="kind"), nullable=False),
+    Column("action", Text, nullable=False),
+    Column("request_id", BigInteger),
+    Column("location", Text, nullable=False),
+    Column("file_id", ForeignKey("files.id")),
+    Column("file_name", Text),
+    Column("status", Text, nullable=False, server_default="Requested"),
+    Column("status_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("history", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("epoch", BigInteger, nullable=False, server_default=text("0")),
+    Column("sequence", BigInteger, nullable=False, server_default=text("0")),
+    Column("finished_at", TIMESTAMP),
+    _created_at(),
+    Index("ix_charge_point_jobs_charge_point_id_created_at", "charge_point_id", "created_at"),
+    comment="A firmware update or an upload of diagnostics or logs; history lists {status, at} as they were reported.",
+)
+
+local_lists = Table(
+    "local_lists",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("version", Integer, nullable=False, server_default=text("0")),
+    Column("entries", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("sent_at", TIMESTAMP),
+    Column("reported_version", BigInteger),
+    Column("reported_at", TIMESTAMP),
+    comment="The list that the charge point accepted last (0: none yet), and the version that it reports.",
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("reservation_id", Integer, primary_key=True, autoincrement=False),
+    Column("connector_id", Integer, nullable=False),
+    Column("user_id", ForeignKey("users.id"), comment="the holder of the id tag, where we know it"),
+    Column("id_tag", Text, nullable=False),
+    Column("parent_id_tag", Text),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("status", Text, CheckConstraint(
+        "status in ('requested', 'accepted', 'faulted', 'occupied', 'rejected', 'unavailable', 'failed', 'used', "
+        "'cancelled', 'expired')", name="status"), nullable=False, server_default="requested"),
+    Column("command_id", ForeignKey("commands.id"), nullable=False, unique=True),
+    Column("transaction_id", ForeignKey("transactions.id")),
+    Column("ended_at", TIMESTAMP),
+    _created_at(),
+    Index("ix_reservations_open", "expires_at", postgresql_where=text("status in ('requested', 'accepted')")),
+    comment="Ids are per charge point. faulted and unavailable may also end one that was accepted.",
+)  # fmt: skip
+
+charging_profiles = Table(
+    "charging_profiles",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("charging_profile_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("connector_id", Integer, nullable=False),
+    Column("stack_level", Integer, nullable=False),
+    Column("purpose", Text, nullable=False),
+    Column("profile", JSONB, nullable=False),
+    Column("set_at", TIMESTAMP, nullable=False),
+    comment="The charging profiles that the charge point accepted and was not told to clear.",
+)
+
+security_events = Table(
+    "security_events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("at", TIMESTAMP, nullable=False),
+    Column("tech_info", Text, nullable=False, server_default=""),
+    Column("is_critical", Boolean, nullable=False),
+    Column("received_at", TIMESTAMP, nullable=False),
+    UniqueConstraint("charge_point_id", "at", "type", "tech_info"),
+    Index("ix_security_events_charge_point_id_received_at", "charge_point_id", "received_at"),
+    comment="SecurityEventNotification, and what we noticed ourselves; the same one sent again is stored once.",
+)
+
+certificate_authority = Table(
+    "certificate_authority",
+    metadata,
+    Column("id", SmallInteger, CheckConstraint("id = 1", name="one_row"), primary_key=True, autoincrement=False),
+    Column("private_key", Text, nullable=False),
+    Column("certificate", Text, nullable=False),
+    _created_at(),
+    comment="One row. The authority that signs charge point certificates; its key is PEM, encrypted by CA_PASSWORD.",
+)
+
+certificates = Table(
+    "certificates",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("command_id", ForeignKey("commands.id"), unique=True),
+    Column("csr", Text, nullable=False),
+    Column("csr_digest", LargeBinary, nullable=False),
+    Column("status", Text, CheckConstraint(
+        "status in ('requested', 'refused', 'sent', 'accepted', 'rejected', 'failed')", name="status"),
+        nullable=False, server_default="requested"),
+    Column("reason", Text),
+    Column("certificate", Text),
+    Column("fingerprint", LargeBinary),
+    Column("serial_number", Text),
+    Column("not_after", TIMESTAMP),
+    _created_at(),
+    Index("uq_certificates_open", "charge_point_id", "csr_digest", unique=True,
+          postgresql_where=text("status in ('requested', 'sent')")),
+    Index("ix_certificates_charge_point_id_created_at", "charge_point_id", "created_at"),
+    Index("ix_certificates_requested", "created_at", postgresql_where=text("status = 'requested'")),
+    comment="What became of each SignCertificate. fingerprint is SHA-256 of the DER certificate.",
+)  # fmt: skip
+
+installed_certificates = Table(
+    "installed_certificates",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("certificate_type", Text, primary_key=True),
+    Column("issuer_name_hash", Text, primary_key=True),
+    Column("issuer_key_hash", Text, primary_key=True),
+    Column("serial_number", Text, primary_key=True),
+    Column("hash_algorithm", Text, nullable=False),
+    Column("seen_at", TIMESTAMP, nullable=False),
+    comment="Root certificates at the charge point, as its last GetInstalledCertificateIds answer listed them.",
+)
 
 message_log = Table(
     "message_log",

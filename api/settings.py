@@ -1,6 +1,7 @@
 """The api's settings: the only module of `api` that reads the environment. `.env-example` explains each one."""
 
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -36,6 +37,16 @@ class Settings(BaseSettings):
     listener_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Loopback port of the listener's Prometheus metrics; 0 turns them off."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
+    connection_time_out_s: int = Field(default=120, ge=1, le=3600)
+    """After how long an accepted remote start without a session counts as failed, where the charge point's own
+    ConnectionTimeOut is not known."""
+    files_dir: Path = Path("files")
+    """Firmware images, and what charge points upload."""
+    public_files_url: str = ""
+    """Where charge points fetch and leave files; empty: `public_api_url`."""
+    largest_file_mib: int = Field(default=200, ge=1, le=4096)
+    ca_password: SecretStr = SecretStr("")
+    """Encrypts the key of the certificate authority in the database; empty: it is stored as it is."""
     message_log_days: int = Field(default=30, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

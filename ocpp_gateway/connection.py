@@ -119,7 +119,11 @@ class Connection(WebSocket):
             self._refuse(handshake.UNAVAILABLE)
         else:
             self.identity = verdict.identity
-            self._ask_to_connect(verdict, *self._origin(request))
+            shown = (headers.get_all("X-Client-Verify"), headers.get_all("X-Client-Certificate"))
+            trusted = self._services.settings.gateway_trusted_proxies
+            address, secure = self._origin(request)
+            certificate = handshake.client_certificate(self.peer, *shown, trusted)
+            self._ask_to_connect(verdict, address, secure=secure, certificate=certificate)
 
     def _origin(self, request: Request) -> tuple[str, bool]:
         headers = request.headers
@@ -136,7 +140,7 @@ class Connection(WebSocket):
         """Counted only."""
         self._services.metrics.handshakes.labels("no_websocket").inc()
 
-    def _ask_to_connect(self, knock: handshake.Knock, address: str, secure: bool) -> None:
+    def _ask_to_connect(self, knock: handshake.Knock, address: str, *, secure: bool, certificate: bytes) -> None:
         now, wait_s = time.time(), self._services.timing.connect_deadline_s
         question = Connect(
             id=uuid.uuid4().hex,
@@ -149,6 +153,7 @@ class Connection(WebSocket):
             received_at=now,
             deadline=now + wait_s,
             reply_to=self._services.bus.inbox,
+            client_certificate=certificate,
         )
         self._services.forwarding.ask(question, knock.identity, wait_s, self._on_connect_outcome)
 

@@ -16,6 +16,7 @@ SUBPROTOCOL = "ocpp1.6"
 LONGEST_IDENTITY = 48
 RETRY_AFTER_S = 10
 _HEX_KEY = re.compile(rb"[0-9A-Fa-f]{40}")
+_PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -141,6 +142,22 @@ def origin(
         if not _is_trusted(hop, trusted):
             return hop, secure
     return peer, secure
+
+
+def client_certificate(
+    peer: str, verified: Sequence[str], certificate: Sequence[str], trusted: Sequence[IPv4Network | IPv6Network]
+) -> bytes:
+    """SHA-256 of the certificate (DER) that a trusted proxy has verified and passes on as PEM; else empty (WP 2.6).
+
+    Line breaks cannot travel in a header, so whatever white space or escaping stands in their place is ignored.
+    """
+    if not _is_trusted(peer, trusted) or list(verified) != ["SUCCESS"] or len(certificate) != 1:
+        return b""
+    match = _PEM.search(unquote_to_bytes(certificate[0]))
+    try:
+        return hashlib.sha256(base64.b64decode(b"".join(match[1].split()), validate=True)).digest() if match else b""
+    except (binascii.Error, ValueError):
+        return b""
 
 
 def _offered_key(authorization: Sequence[str], identity: str) -> bytes | None:

@@ -91,6 +91,7 @@ class Services:
             "API_PORT": str(self.options.http_port),
             "PUBLIC_API_URL": where.api,
             "PUBLIC_OCPP_URL": where.wallbox,
+            "FILES_DIR": str(self.folder.path / "files"),
         }
 
     def _part(self, name: str, module: list[str], environment: dict[str, str]) -> Part:

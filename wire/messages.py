@@ -80,6 +80,8 @@ class Connect(msgspec.Struct, tag="connect", frozen=True, omit_defaults=True):
     received_at: float
     deadline: float
     reply_to: str
+    client_certificate: bytes = b""
+    """SHA-256 of the certificate (DER) that the charge point showed to a trusted proxy; empty without one."""
 
 
 class ConnectOutcome(msgspec.Struct, tag="connect_outcome", frozen=True, omit_defaults=True):

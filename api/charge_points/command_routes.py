@@ -1,14 +1,16 @@
 """HTTP of commands: CALLs to a charge point, whose result says what became of them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import commands
-from api.charge_points.dispatch import Dispatcher
+from api.charge_points.command_rules import ACTIONS, REMOTE_START
+from api.charge_points.sending import CurrentSender
 from api.errors import (
     BadRequest,
     ChargingRefused,
@@ -20,13 +22,12 @@ from api.errors import (
     NotFound,
     RedisAway,
 )
-from api.idempotency import Idempotency
 from api.identity import id_tags
 from api.identity.caller import CurrentCaller
 from api.identity.id_tag_routes import TagText
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentDatabase, Now, Transaction
+from api.request import Body, Now, Transaction
 from api.sharing.access import find_controlled, find_visible
 
 router = APIRouter(prefix="/api/v1", tags=["commands"])
@@ -64,7 +65,7 @@ class NewCommand(Body):
         }
     )
 
-    action: str = Field(max_length=50, description=f"one of {', '.join(commands.WHO_MAY_SEND)}")
+    action: str = Field(max_length=50, description=f"one of {', '.join(ACTIONS)}")
     payload: dict[str, Any] = Field(description="as OCPP 1.6 defines it")
     wait_s: WaitSeconds = 30
 
@@ -105,75 +106,40 @@ class CommandPage(Page[Command]):
     model_config = ConfigDict(json_schema_extra={"example": {"items": [COMMAND_EXAMPLE], "next_cursor": None}})
 
 
-def _dispatcher(request: Request) -> Dispatcher:
-    dispatcher: Dispatcher = request.app.state.dispatcher
-    return dispatcher
-
-
-CurrentDispatcher = Annotated[Dispatcher, Depends(_dispatcher)]
-
-
-@router.post(
-    "/charge-points/{charge_point_id}/commands",
-    status_code=201,
-    summary="Send a command",
-    responses=problem_docs(
-        BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway
-    ),
+SENDING: Final = problem_docs(
+    BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway
 )
-async def send_command(
-    *,
-    charge_point_id: UUID,
-    body: NewCommand,
-    caller: CurrentCaller,
-    database: CurrentDatabase,
-    dispatcher: CurrentDispatcher,
-    idempotency: Idempotency,
-    now: Now,
-) -> Command:
-    """For owners. The command is made in any case; its `status` says what became of it, also that it is offline."""
-    commands.check_call(body.action, body.payload)
-    live = await dispatcher.locate(charge_point_id)
-    async with database.transaction() as transaction:
-        charge_point = await find_visible(transaction, caller, charge_point_id, now)
-        commands.check_may_send(charge_point, body.action)
-        known = await commands.find_transaction(transaction, charge_point_id, body.payload)
-        order = commands.Order(caller, charge_point, body.action, body.payload, transaction_id=known)
-        command_id = await commands.issue(transaction, order, live, idempotency, now)
-    return Command.model_validate(await dispatcher.deliver(command_id, live, body.wait_s))
+"""The errors of every route that sends a CALL."""
 
 
-@router.post(
-    "/charge-points/{charge_point_id}/start",
-    status_code=201,
-    summary="Start a session",
-    responses=problem_docs(BadRequest, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway),
-)
-async def start_session(
-    *,
-    charge_point_id: UUID,
-    caller: CurrentCaller,
-    database: CurrentDatabase,
-    dispatcher: CurrentDispatcher,
-    idempotency: Idempotency,
-    now: Now,
-    body: StartRequest | None = None,
-) -> Command:
+@router.post("/charge-points/{charge_point_id}/commands", status_code=201, summary="Send a command", responses=SENDING)
+async def send_command(charge_point_id: UUID, body: NewCommand, sender: CurrentSender) -> Command:
+    """Every CALL of a central system, checked before it leaves.
+
+    The command is made in any case; its `status` says what became of it, also that the charge point is offline.
+    """
+    row = await sender.send_call(charge_point_id, body.action, body.payload, body.wait_s)
+    return Command.model_validate(row)
+
+
+@router.post("/charge-points/{charge_point_id}/start", status_code=201, summary="Start a session", responses=SENDING)
+async def start_session(charge_point_id: UUID, sender: CurrentSender, body: StartRequest | None = None) -> Command:
     """For owners and guests: asks the charge point to start, by the caller's own id tag.
 
-    `accepted` means that the charge point will try (errata 3.32): the transaction appears when charging begins.
+    `accepted` means that the charge point will try (errata 3.32): the transaction appears when charging begins; where
+    none does within the connection time-out, `note` says so.
     """
-    body = body or StartRequest()
-    live = await dispatcher.locate(charge_point_id)
-    async with database.transaction() as transaction:
-        charge_point = await find_visible(transaction, caller, charge_point_id, now)
-        tag = await id_tags.find_own(transaction, caller.user_id, body.id_tag)
+    request = body or StartRequest()
+
+    async def prepare(transaction: AsyncConnection) -> commands.Call:
+        charge_point = await find_visible(transaction, sender.caller, charge_point_id, sender.now)
+        tag = await id_tags.find_own(transaction, sender.caller.user_id, request.id_tag)
         if tag is None:
             raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
-        payload: dict[str, Any] = {"connectorId": body.connector_id} if body.connector_id else {}
-        order = commands.Order(caller, charge_point, commands.REMOTE_START, payload | {"idTag": tag})
-        command_id = await commands.issue(transaction, order, live, idempotency, now)
-    return Command.model_validate(await dispatcher.deliver(command_id, live, body.wait_s))
+        payload: dict[str, Any] = {"connectorId": request.connector_id} if request.connector_id else {}
+        return commands.Call(charge_point, REMOTE_START, payload | {"idTag": tag})
+
+    return Command.model_validate(await sender.send(charge_point_id, prepare, request.wait_s))
 
 
 @router.get(

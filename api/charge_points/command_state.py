@@ -6,32 +6,34 @@ A terminal status never changes; what comes later is a note. Making commands and
 import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
-from functools import cache
-from importlib.resources import files
-from typing import Any, Final
+from typing import Final
+from uuid import UUID
 
 import asyncpg
-import msgspec
 import orjson
 
+from api.charge_points.call_schemas import encode_payload
+from api.charge_points.command_effects import apply_effect
+from api.charge_points.command_rules import is_positive
+from api.charge_points.ended import Ended
 from api.charge_points.message_log import storable
 from wire.messages import Command, CommandOutcome
 
-POSITIVE: Final = frozenset({"Accepted", "Scheduled", "RebootRequired", "Unlocked"})
-"""What a charge point answers when it will do, or has done, what it was told."""
 GRACE: Final = timedelta(seconds=5)
 """How long after its deadline a sent command may still hear from its gateway."""
 PUBLISH_AFTER: Final = timedelta(seconds=2)
 """A committed command that nobody has published by then lost its publisher."""
+OPEN: Final = ("queued", "sent")
 SWEEP_LIMIT: Final = 200
 WRITE_ONLY: Final = "authorizationkey"
 """The charge point's key, which some charge points give away when asked (WP, AuthorizationKey is write-only)."""
 
 SENT: Final = "update commands set status = 'sent', sent_at = $2 where id = $1 and status = 'queued'"
+FIND: Final = "select id, charge_point_id, action, payload, status from commands where id = $1 for update"
 END: Final = """
 update commands
 set status = $2, finished_at = $3, response = $4::text::jsonb, error_code = $5, error_description = $6, note = $7
-where id = $1 and status in ('queued', 'sent') returning true
+where id = $1 and status in ('queued', 'sent')
 """
 NOTE: Final = """
 update commands set note = concat_ws('; ', note, $2::text)
@@ -45,7 +47,7 @@ from (
     order by id limit $3 for update skip locked
 ) as overdue
 where c.id = overdue.id
-returning c.id, c.charge_point_id, c.action, c.status
+returning c.id, c.charge_point_id, c.action, c.payload, c.status
 """
 UNPUBLISHED: Final = """
 select id, charge_point_id, epoch, action, payload, deadline_at from commands
@@ -53,7 +55,11 @@ where status = 'queued' and published_at is null and created_at < $1::timestampt
 order by id limit $3 for update skip locked
 """
 PUBLISHED: Final = "update commands set published_at = $2 where id = any($1::uuid[])"
-OFFLINE: Final = "update commands set status = 'offline', finished_at = $2 where id = any($1::uuid[])"
+OFFLINE: Final = """
+update commands set status = 'offline', finished_at = $2, note = $3
+where id = any($1::uuid[]) and status = 'queued'
+returning id, charge_point_id, action, payload
+"""
 
 
 async def apply_outcome(connection: asyncpg.Connection, outcome: CommandOutcome) -> None:
@@ -62,13 +68,32 @@ async def apply_outcome(connection: asyncpg.Connection, outcome: CommandOutcome)
     if outcome.status == "sent":
         await connection.execute(SENT, outcome.id, at)
         return
-    status, response, note = read_outcome(outcome)
-    error = (storable(outcome.error_code) or None, storable(outcome.error_description) or None)
-    if not await connection.fetchval(END, outcome.id, status, at, response, *error, note):
+    row = await connection.fetchrow(FIND, outcome.id)
+    if row is None:
+        return
+    status, response, note = read_outcome(row["action"], outcome)
+    if row["status"] not in OPEN:
         await connection.execute(NOTE, outcome.id, f"late: {outcome.status} ({status})", status)
+        return
+    error = (storable(outcome.error_code) or None, storable(outcome.error_description) or None)
+    await connection.execute(END, outcome.id, status, at, response, *error, note)
+    await apply_effect(connection, _ended(row, status, at, response))
 
 
-def read_outcome(outcome: CommandOutcome) -> tuple[str, str | None, str | None]:
+def _ended(row: asyncpg.Record, status: str, at: datetime, response: str | None = None) -> Ended:
+    payload, answer = row["payload"], orjson.loads(response) if response else {}
+    return Ended(
+        id=row["id"],
+        charge_point_id=row["charge_point_id"],
+        action=row["action"],
+        payload=orjson.loads(payload) if isinstance(payload, str) else payload,
+        status=status,
+        response=answer if isinstance(answer, dict) else {},
+        at=at,
+    )
+
+
+def read_outcome(action: str, outcome: CommandOutcome) -> tuple[str, str | None, str | None]:
     """The terminal status, the response as storable JSON, and a note where it could not be read. Pure."""
     if outcome.status != "result":
         return outcome.status, None, None
@@ -77,8 +102,8 @@ def read_outcome(outcome: CommandOutcome) -> tuple[str, str | None, str | None]:
         response = orjson.dumps(redact(payload)).decode()
     except (ValueError, TypeError, RecursionError):
         return "unknown", None, "the answer of the charge point cannot be read"
-    status = payload.get("status", "Accepted") if isinstance(payload, dict) else None
-    return ("accepted" if status in POSITIVE else "rejected"), response.replace("\\u0000", "\\ufffd"), None
+    positive = isinstance(payload, dict) and is_positive(action, payload)
+    return ("accepted" if positive else "rejected"), response.replace("\\u0000", "\\ufffd"), None
 
 
 def redact(payload: object) -> object:
@@ -96,7 +121,10 @@ def _redact_key(key: object) -> object:
 
 async def end_overdue(connection: asyncpg.Connection, now: datetime) -> list[asyncpg.Record]:
     """Ends what nobody will end any more: never sent -> timeout, sent and silent -> unknown."""
-    return await connection.fetch(OVERDUE, now, GRACE, SWEEP_LIMIT)  # type: ignore[no-any-return]
+    rows: list[asyncpg.Record] = await connection.fetch(OVERDUE, now, GRACE, SWEEP_LIMIT)
+    for row in rows:
+        await apply_effect(connection, _ended(row, row["status"], now))
+    return rows
 
 
 async def unpublished(connection: asyncpg.Connection, now: datetime) -> list[Command]:
@@ -106,7 +134,7 @@ async def unpublished(connection: asyncpg.Connection, now: datetime) -> list[Com
 
 
 def _command(row: asyncpg.Record) -> Command:
-    payload = msgspec.json.encode(in_schema_order(row["action"], row["payload"]))
+    payload = encode_payload(row["action"], row["payload"])
     deadline = row["deadline_at"].timestamp()
     return Command(str(row["id"]), str(row["charge_point_id"]), row["epoch"], row["action"], payload, deadline)
 
@@ -116,28 +144,7 @@ async def mark_published(connection: asyncpg.Connection, ids: Iterable[str], now
     await connection.execute(PUBLISHED, list(ids), now)
 
 
-async def mark_offline(connection: asyncpg.Connection, ids: Iterable[str], now: datetime) -> None:
+async def mark_offline(connection: asyncpg.Connection, ids: Iterable[UUID | str], note: str, now: datetime) -> None:
     """Ends commands whose charge point, or the connection that they were meant for, is gone."""
-    await connection.execute(OFFLINE, list(ids), now)
-
-
-@cache
-def _schema(action: str) -> dict[str, Any]:
-    schemas = files("ocpp.v16.schemas")
-    return json.loads(schemas.joinpath(f"{action}.json").read_text("utf-8-sig"))  # type: ignore[no-any-return]
-
-
-def in_schema_order(action: str, payload: dict[str, Any]) -> dict[str, Any]:
-    """The payload with its keys as the schema has them (OCPP-J 4.2.1): jsonb forgets their order."""
-    ordered = _ordered(payload, _schema(action))
-    return ordered if isinstance(ordered, dict) else payload
-
-
-def _ordered(value: object, schema: dict[str, Any]) -> object:
-    if isinstance(value, list):
-        return [_ordered(item, schema.get("items", {})) for item in value]
-    if not isinstance(value, dict):
-        return value
-    properties = schema.get("properties", {})
-    known = {name: _ordered(value[name], part) for name, part in properties.items() if name in value}
-    return known | {name: part for name, part in value.items() if name not in known}
+    for row in await connection.fetch(OFFLINE, list(ids), now, note):
+        await apply_effect(connection, _ended(row, "offline", now))

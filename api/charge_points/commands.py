@@ -1,74 +1,84 @@
-"""Commands as rows: who may send what, whether it is a valid OCPP CALL, and its state. Nothing here commits or sends.
+"""Commands as rows: whether they may be sent now, their making, and reading them. Nothing here commits or sends.
 
 A row moves by compare-and-set: queued -> sent -> one terminal status.
 """
 
-import json
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
-from importlib import resources
 from typing import Any, Final
 from uuid import UUID
 
-import jsonschema_rs
-from sqlalchemy import ColumnElement, Row, Select, insert, or_, select, true, update
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, cast, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bus import LiveConnection
+from api.charge_points import command_rules, security_profile
+from api.charge_points.call_schemas import check_payload
+from api.charge_points.command_records import record
+from api.charge_points.command_rules import ACTIONS, REMOTE_START
+from api.charge_points.command_state import mark_offline
 from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
-from api.schema import charge_points, commands, transactions
-from api.sharing.access import OPERATOR, OWNER
+from api.schema import certificates, charge_points, commands, transactions
+from api.sharing.access import GUEST
 from api.sharing.authorization import authorize
 
-REMOTE_START: Final = "RemoteStartTransaction"
-REMOTE_STOP: Final = "RemoteStopTransaction"
-WHO_MAY_SEND: Final = {
-    REMOTE_START: frozenset({OWNER, OPERATOR}),
-    REMOTE_STOP: frozenset({OWNER, OPERATOR}),
-}
-"""By action; a guest starts and stops by the routes that are made for it."""
-OPEN: Final = ("queued", "sent")
 DEADLINE: Final = timedelta(seconds=25)
 """Below the 30 s that a caller waits by default, so that the caller sees how it ended."""
 
 
-def check_call(action: str, payload: dict[str, Any]) -> None:
-    """Whether a CALL is one that we send, and valid by the official schema of OCPP 1.6.
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A CALL that a caller may send; `charge_point` is its row."""
+
+    charge_point: Row[Any]
+    action: str
+    payload: dict[str, Any]
+    transaction_id: int | None = None
+    secret_payload: dict[str, Any] | None = None
+    """What leaves in the place of `payload` and is never stored; such a CALL needs a connected charge point."""
+
+
+Prepare = Callable[[AsyncConnection], Awaitable[Call]]
+"""Makes the CALL of a new request; not asked where the same request is repeated."""
+
+
+def check_call(action: str, payload: dict[str, Any], now: datetime) -> None:
+    """Whether a CALL is one that we send, and valid by the schema and the rules of OCPP 1.6.
 
     Raises:
         Invalid: it is not.
     """
-    if action not in WHO_MAY_SEND:
-        raise Invalid.field("body.action", f"must be one of {', '.join(sorted(WHO_MAY_SEND))}")
-    error = next(_validator(action).iter_errors(payload), None)
-    if error is not None:
-        raise Invalid.field(".".join(["body.payload", *map(str, error.instance_path)]), error.message)
-    # errata 3.41: the profile of a remote start is a TxProfile without transactionId
-    profile = payload.get("chargingProfile") if action == REMOTE_START else None
-    if profile and (profile["chargingProfilePurpose"] != "TxProfile" or "transactionId" in profile):
-        raise Invalid.field("body.payload.chargingProfile", "must be a TxProfile without transactionId (errata 3.41)")
+    if action not in ACTIONS:
+        raise Invalid.field("body.action", f"must be one of {', '.join(sorted(ACTIONS))}")
+    check_payload(action, payload)
+    command_rules.check_rules(action, payload, now)
 
 
-@cache
-def _validator(action: str) -> jsonschema_rs.Draft4Validator:
-    text = (resources.files("ocpp.v16") / "schemas" / f"{action}.json").read_text("utf-8-sig")
-    return jsonschema_rs.Draft4Validator(json.loads(text), validate_formats=True)
-
-
-def check_may_send(charge_point: Row[Any], action: str) -> None:
-    """Whether the caller's role at the charge point is enough.
+async def check_may_send(
+    connection: AsyncConnection, caller: Caller, charge_point: Row[Any], action: str, payload: dict[str, Any]
+) -> None:
+    """Whether the caller's role at the charge point is enough; a guest unlocks only where the own session runs.
 
     Raises:
         NotAllowed: it is not.
     """
-    if charge_point.role not in WHO_MAY_SEND[action]:
+    if charge_point.role not in ACTIONS[action].roles:
         raise NotAllowed(f"Only the owner of this charge point may send {action}.")
+    if charge_point.role != GUEST:
+        return
+    own = select(transactions.c.id).where(
+        transactions.c.charge_point_id == charge_point.id,
+        transactions.c.connector_id == payload.get("connectorId"),
+        transactions.c.driver_id == caller.user_id,
+        transactions.c.status == "active",
+    )
+    if (await connection.execute(own.limit(1))).first() is None:
+        raise NotAllowed("You may do this only at a connector where your own session runs.")
 
 
 async def check_remote_start(
@@ -89,74 +99,88 @@ async def check_remote_start(
         raise ChargingRefused(decision.reason, authorization_status=decision.status)
 
 
-def check_registration(charge_point: Row[Any], live: LiveConnection | None) -> None:
-    """OCPP 1.6 4.2: nothing is sent while Rejected, and no remote start or stop while Pending.
+async def check_security_profile(connection: AsyncConnection, call: Call) -> None:
+    """WP A05: a security profile only rises, and the third needs a certificate first.
 
     Raises:
-        Conflict: the charge point is connected but not Accepted.
+        Invalid, Conflict: this one does not.
     """
-    if live is not None and charge_point.registration != "Accepted":
-        state = charge_point.registration or "waiting for its first BootNotification"
-        raise Conflict(f"The charge point is not Accepted yet: it is {state}.")
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a caller wants a charge point to do; `charge_point` is its row with the caller's role."""
-
-    caller: Caller
-    charge_point: Row[Any]
-    action: str
-    payload: dict[str, Any]
-    transaction_id: int | None = None
-    conflict: str = ""
-    """Why it makes no sense now; a repeated request is answered all the same."""
+    if call.action != "ChangeConfiguration" or call.payload["key"].lower() != security_profile.KEY:
+        return
+    value, current = call.payload["value"], call.charge_point.security_profile
+    if value not in {"1", "2", "3"}:
+        raise Invalid.field("body.payload.value", "must be 1, 2 or 3")
+    if int(value) <= current:
+        raise Conflict(f"The security profile is {current} and only rises (WP A05).")
+    accepted = select(certificates.c.id).where(
+        certificates.c.charge_point_id == call.charge_point.id, certificates.c.status == "accepted"
+    )
+    if value == "3" and (await connection.execute(accepted.limit(1))).first() is None:
+        raise Conflict("Security profile 3 needs a certificate: the charge point has accepted none yet.")
 
 
 async def issue(
     connection: AsyncConnection,
-    order: Order,
+    caller: Caller,
+    prepare: Prepare,
     live: LiveConnection | None,
+    *,
     idempotency: IdempotentRequest,
     now: datetime,
 ) -> UUID:
     """The row of a command, or the one that the same request made before.
 
     Raises:
-        Conflict: `order.conflict`, or the charge point is connected but not Accepted.
+        Conflict: the charge point is connected, and its registration forbids it.
         Invalid, ChargingRefused: the session may not begin.
         InProgress, KeyReused: see `earlier_answer`.
     """
-    user_id = order.caller.user_id
-    if (earlier := await earlier_answer(connection, idempotency, user_id, now)) is not None:
+    if (earlier := await earlier_answer(connection, idempotency, caller.user_id, now)) is not None:
         return UUID(earlier["id"])
-    if order.conflict:
-        raise Conflict(order.conflict)
-    check_registration(order.charge_point, live)
-    if order.action == REMOTE_START:
-        await check_remote_start(connection, order.caller, order.charge_point, order.payload, now)
-    command_id = await _create(connection, order, live, now)
-    await remember_answer(connection, idempotency, user_id, now, {"id": str(command_id)})
+    command_id = await create(connection, caller, await prepare(connection), live, now=now)
+    await remember_answer(connection, idempotency, caller.user_id, now, {"id": str(command_id)})
     return command_id
 
 
-async def _create(connection: AsyncConnection, order: Order, live: LiveConnection | None, now: datetime) -> UUID:
-    """For the connection that stands now; without one the command ends as offline at once."""
+async def create(
+    connection: AsyncConnection,
+    caller: Caller,
+    call: Call,
+    live: LiveConnection | None,
+    *,
+    now: datetime,
+    batch_id: UUID | None = None,
+) -> UUID:
+    """The row of a command for the connection that stands now; without one it ends as offline at once.
+
+    Raises:
+        Conflict, Invalid, ChargingRefused: see `issue`.
+    """
+    if live is None and call.secret_payload is not None:
+        raise Conflict("The charge point is not connected.")
+    await check_security_profile(connection, call)
+    if live is not None:
+        command_rules.check_registration(call.action, call.payload, call.charge_point.registration)
+    if call.action == REMOTE_START:
+        await check_remote_start(connection, caller, call.charge_point, call.payload, now)
     values = {
-        "charge_point_id": order.charge_point.id,
-        "user_id": order.caller.user_id,
-        "action": order.action,
-        "payload": order.payload,
+        "charge_point_id": call.charge_point.id,
+        "user_id": caller.user_id,
+        "batch_id": batch_id,
+        "action": call.action,
+        "payload": call.payload,
         "status": "queued" if live else "offline",
         "epoch": live.epoch if live else 0,
+        "published_at": None if call.secret_payload is None else now,
         "deadline_at": now + DEADLINE,
         "finished_at": None if live else now,
         "note": None if live else "The charge point is not connected.",
-        "transaction_id": order.transaction_id,
+        "transaction_id": call.transaction_id,
         "created_at": now,
     }
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))
     command_id: UUID = created.scalar_one()
+    await record(connection, values, command_id, now, is_offline=live is None)
     return command_id
 
 
@@ -164,21 +188,21 @@ async def find_transaction(connection: AsyncConnection, charge_point_id: UUID, p
     """The transaction that a RemoteStopTransaction means, where we know it."""
     query = select(transactions.c.id).where(
         transactions.c.charge_point_id == charge_point_id,
-        transactions.c.ocpp_transaction_id == payload.get("transactionId"),
+        cast(transactions.c.ocpp_transaction_id, BigInteger) == payload.get("transactionId"),
     )
     return (await connection.execute(query)).scalar_one_or_none()
 
 
-async def mark_published(connection: AsyncConnection, command_id: UUID, now: datetime) -> None:
-    """The command is on its way."""
-    this = (commands.c.id == command_id, commands.c.published_at.is_(None))
+async def mark_published(connection: AsyncConnection, command_ids: Sequence[UUID], now: datetime) -> None:
+    """The commands are on their way."""
+    this = (commands.c.id.in_(command_ids), commands.c.published_at.is_(None))
     await connection.execute(update(commands).where(*this).values(published_at=now))
 
 
-async def end_as_offline(connection: AsyncConnection, command_id: UUID, note: str, now: datetime) -> None:
-    """Nobody received the command, so the charge point cannot have: it ends as offline."""
-    this = (commands.c.id == command_id, commands.c.status == "queued")
-    await connection.execute(update(commands).where(*this).values(status="offline", note=note, finished_at=now))
+async def end_as_offline(connection: AsyncConnection, command_ids: Sequence[UUID], note: str, now: datetime) -> None:
+    """Nobody received the commands, so the charge points cannot have: they end as offline."""
+    raw = (await connection.get_raw_connection()).driver_connection
+    await mark_offline(raw, command_ids, note, now)
 
 
 _COLUMNS = (
@@ -187,15 +211,21 @@ _COLUMNS = (
 )
 
 
-def _select() -> Select[Any]:
+def select_commands() -> Select[Any]:
+    """Commands as they are shown."""
     joined = commands.outerjoin(transactions, transactions.c.id == commands.c.transaction_id)
     return select(*_COLUMNS).select_from(joined)
 
 
 async def read(connection: AsyncConnection, command_id: UUID) -> Row[Any]:
     """A command that exists."""
-    row: Row[Any] = (await connection.execute(_select().where(commands.c.id == command_id))).one()
+    row: Row[Any] = (await connection.execute(select_commands().where(commands.c.id == command_id))).one()
     return row
+
+
+async def read_many(connection: AsyncConnection, command_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
+    """Commands that exist, in no order."""
+    return (await connection.execute(select(commands).where(commands.c.id.in_(command_ids)))).all()
 
 
 async def find(connection: AsyncConnection, caller: Caller, command_id: UUID) -> Row[Any]:
@@ -204,7 +234,7 @@ async def find(connection: AsyncConnection, caller: Caller, command_id: UUID) ->
     Raises:
         NotFound: the caller does not see it.
     """
-    query = _select().where(commands.c.id == command_id, _is_visible(caller))
+    query = select_commands().where(commands.c.id == command_id, _is_visible(caller))
     row: Row[Any] | None = (await connection.execute(query)).one_or_none()
     if row is None:
         raise NotFound
@@ -222,5 +252,5 @@ async def list_sent(
     connection: AsyncConnection, charge_point_id: UUID, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The commands to a charge point, newest first."""
-    query = _select().where(commands.c.charge_point_id == charge_point_id)
+    query = select_commands().where(commands.c.charge_point_id == charge_point_id)
     return await read_page(connection, query, [commands.c.created_at, commands.c.id], paging)

@@ -169,7 +169,7 @@ async def add_tariff(connection: AsyncConnection, charge_point_id: UUID, tariff:
 async def replace_key(connection: AsyncConnection, charge_point_id: UUID, now: datetime) -> str:
     """A new key; the old one counts no more."""
     key = new_key()
-    values = {"key_digest": key_digest(key), "key_changed_at": now}
+    values = {"key_digest": key_digest(key), "key_changed_at": now, "next_key_digest": None}
     await connection.execute(update(charge_points).where(charge_points.c.id == charge_point_id).values(**values))
     return key
 

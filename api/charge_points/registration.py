@@ -9,6 +9,7 @@ from typing import Final
 import asyncpg
 
 from api.charge_points.answers import Answer, encode_payload, received_at
+from api.charge_points.configuration import rebooted
 from api.charge_points.timestamps import format_timestamp
 from wire.messages import ChargePointCall
 
@@ -37,7 +38,11 @@ async def boot_without_details(connection: asyncpg.Connection, call: ChargePoint
 async def _register(connection: asyncpg.Connection, call: ChargePointCall, payload: str, now: datetime) -> Answer:
     row = await connection.fetchrow(
         REGISTER, call.charge_point_id, call.epoch, call.sequence, payload, received_at(call)
-    ) or await connection.fetchrow(CURRENT, call.charge_point_id)
+    )
+    if row is not None:
+        await rebooted(connection, call.charge_point_id)
+    else:
+        row = await connection.fetchrow(CURRENT, call.charge_point_id)
     registration, interval_s = row["registration"], row["heartbeat_interval_s"]
     answer = {"status": registration, "currentTime": format_timestamp(now), "interval": interval_s}
     return Answer(encode_payload(answer), registration=registration, heartbeat_interval_s=interval_s)

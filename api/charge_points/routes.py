@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from fastapi import APIRouter
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.money import parse_price_e4
 from api.accounting.tariff import flat_tariff
@@ -15,21 +14,19 @@ from api.charge_points.bodies import (
     Connector,
     ConnectorList,
     CreatedChargePoint,
-    Credentials,
     NewChargePoint,
     Onboarding,
     RefusedHandshake,
-    charge_point_url,
     describe,
 )
 from api.charge_points.live import LiveConnector
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, IdempotentRequest, earlier_answer, remember_answer
-from api.identity.caller import Caller, CurrentCaller
+from api.idempotency import Idempotency, earlier_answer, remember_answer
+from api.identity.caller import CurrentCaller
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
-from api.sharing.access import GUEST, find_controlled, find_visible
+from api.sharing.access import GUEST, find_visible
 
 router = APIRouter(prefix="/api/v1/charge-points", tags=["charge points"])
 
@@ -143,41 +140,6 @@ async def delete_charge_point(
     async with database.transaction() as transaction:
         await operations.delete(transaction, caller, charge_point_id, now)
     await gateways.close_connection(bus, charge_point_id)
-
-
-@router.post(
-    "/{charge_point_id}/key",
-    status_code=201,
-    summary="Make a new key",
-    responses=problem_docs(NotAllowed, NotFound, InProgress, KeyReused),
-)
-async def replace_key(
-    *,
-    charge_point_id: UUID,
-    caller: CurrentCaller,
-    database: CurrentDatabase,
-    bus: CurrentBus,
-    settings: CurrentSettings,
-    idempotency: Idempotency,
-    now: Now,
-) -> Credentials:
-    """The old key counts no more and a connected wallbox is disconnected: type the new key into it."""
-    async with database.transaction() as transaction:
-        row = await find_controlled(transaction, caller, charge_point_id, now)
-        key = await _replace_key_once(transaction, caller, charge_point_id, idempotency, now)
-    if key is not None:
-        await gateways.close_connection(bus, charge_point_id)
-    url = charge_point_url(settings.public_ocpp_url, row.identity)
-    return Credentials(identity=row.identity, url=url, key=key, note=SHOWN_ONCE if key else NOT_SHOWN_AGAIN)
-
-
-async def _replace_key_once(
-    transaction: AsyncConnection, caller: Caller, charge_point_id: UUID, idempotency: IdempotentRequest, now: Now
-) -> str | None:
-    if await earlier_answer(transaction, idempotency, caller.user_id, now) is not None:
-        return None
-    await remember_answer(transaction, idempotency, caller.user_id, now, {})
-    return await operations.replace_key(transaction, charge_point_id, now)
 
 
 @router.get("/{charge_point_id}/connectors", summary="List connectors", responses=problem_docs(NotFound))

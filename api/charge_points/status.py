@@ -11,6 +11,7 @@ import msgspec
 
 from api.charge_points.answers import Answer, received_at
 from api.charge_points.live import connector_fields
+from api.charge_points.reservations import connector_changed
 from api.charge_points.timestamps import effective_time, parse_timestamp
 from wire.messages import ChargePointCall
 
@@ -57,4 +58,5 @@ async def status(connection: asyncpg.Connection, call: ChargePointCall, now: dat
     )
     if not is_newer:
         return Answer()
+    await connector_changed(connection, call.charge_point_id, request.connector_id, request.status, at)
     return Answer(live=connector_fields(request.connector_id, status=request.status, error_code=request.error_code))

@@ -15,9 +15,11 @@ from api.bus import Bus, end_tasks, make_bus
 from api.database import make_pool
 from api.listener.chores import (
     BACKGROUND_EVERY_S,
+    FOLLOW_EVERY_S,
     LIVE_EVERY_S,
     PARTITIONS_EVERY_S,
     SWEEP_EVERY_S,
+    Follower,
     LiveKeeper,
     Sweeper,
     every,
@@ -58,7 +60,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
 
     async def start_chores() -> None:
         if background == vital:
-            background.extend(chores(storage, bus, listener_id))
+            background.extend(chores(settings, storage, bus, listener_id))
 
     try:
         await membership.keep(stop, start_chores)
@@ -78,10 +80,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     return 0
 
 
-def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
+def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
     """The tasks that run by the clock, from the moment that the database is known to be migrated."""
     return [
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
+        asyncio.create_task(every(FOLLOW_EVERY_S, Follower(storage, settings).follow)),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),

@@ -11,11 +11,13 @@ from typing import Final
 import asyncpg
 import structlog
 
-from api.charge_points import message_log
+from api.charge_points import jobs, message_log
 from api.charge_points.answers import Answer
+from api.charge_points.certificates import sign_certificate
 from api.charge_points.data_transfer import data_transfer
 from api.charge_points.live import last_seen_field
 from api.charge_points.registration import boot
+from api.charge_points.security_events import security_event
 from api.charge_points.status import status
 from api.listener.failures import UnavailableError
 from api.listener.metrics import CALLS
@@ -35,7 +37,13 @@ HANDLERS: Final[dict[str, Handler]] = {
     "Authorize": authorize_call,
     "BootNotification": boot,
     "DataTransfer": data_transfer,
+    "DiagnosticsStatusNotification": jobs.diagnostics_status,
+    "FirmwareStatusNotification": jobs.firmware_status,
+    "LogStatusNotification": jobs.log_status,
     "MeterValues": meter_values,
+    "SecurityEventNotification": security_event,
+    "SignCertificate": sign_certificate,
+    "SignedFirmwareStatusNotification": jobs.signed_firmware_status,
     "StartTransaction": start,
     "StatusNotification": status,
     "StopTransaction": stop,

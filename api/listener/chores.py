@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 import asyncpg
@@ -12,21 +12,26 @@ import structlog
 from redis.exceptions import RedisError
 
 from api.bus import Bus
-from api.charge_points import background, command_state
+from api.charge_points import background, command_state, reservations
+from api.charge_points.certificates import sign_requested
 from api.charge_points.live import LIVE_TTL_S
 from api.charge_points.live_rebuild import Known, pages
+from api.charge_points.remote_start import give_up
 from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
+from api.settings import Settings
 from wire.messages import Command
 
 log = structlog.get_logger(__name__)
 
 SWEEP_EVERY_S: Final = 1.0
+FOLLOW_EVERY_S: Final = 1.0
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
+GONE: Final = "The connection for which it was meant is gone."
 REBUILD_LEASE_S: Final = 10
 """A listener that dies while it rebuilds is followed by another after this long."""
 
@@ -82,13 +87,31 @@ class Sweeper:
         if published:
             await command_state.mark_published(connection, published, now)
         if offline:
-            await command_state.mark_offline(connection, offline, now)
+            await command_state.mark_offline(connection, offline, GONE, now)
 
     async def _publish(self, command: Command) -> bool:
         holder = await self._bus.connection_of(command.charge_point_id)
         if holder is None or holder.epoch != command.epoch:
             return False
         return await self._bus.publish(self._bus.channels.gateway_inbox(holder.gateway_id), [command]) > 0
+
+
+class Follower:
+    """What follows from commands by the clock: attempts that came to nothing, reservations over, certificates."""
+
+    def __init__(self, storage: Storage, settings: Settings) -> None:
+        self._storage = storage
+        self._time_out = timedelta(seconds=settings.connection_time_out_s)
+        self._ca_password = settings.ca_password.get_secret_value()
+
+    async def follow(self) -> None:
+        """One turn."""
+        now = datetime.now(UTC)
+        for row in await self._storage.attempt(lambda connection: give_up(connection, self._time_out, now)):
+            log.info("remote start without a transaction", command_id=str(row["id"]),
+                     charge_point_id=str(row["charge_point_id"]))  # fmt: skip
+        await self._storage.attempt(lambda connection: reservations.expire(connection, now))
+        await self._storage.attempt(lambda connection: sign_requested(connection, self._ca_password, now))
 
 
 class LiveKeeper:

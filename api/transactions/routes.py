@@ -7,16 +7,18 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.money import format_minor
 from api.charge_points import commands
-from api.charge_points.command_routes import Command, CurrentDispatcher, WaitSeconds
-from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound, RedisAway
-from api.idempotency import Idempotency
+from api.charge_points.command_routes import SENDING, Command, WaitSeconds
+from api.charge_points.command_rules import REMOTE_STOP
+from api.charge_points.sending import CurrentSender
+from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentDatabase, Now, Transaction
+from api.request import Body, Transaction
 from api.schema import charge_points
 from api.transactions import operations
 
@@ -197,35 +199,21 @@ async def list_meter_values(
     return MeterValuePage(items=[MeterValue.model_validate(each) for each in rows], next_cursor=cursor)
 
 
-@router.post(
-    "/{transaction_id}/stop",
-    status_code=201,
-    summary="Stop a session",
-    responses=problem_docs(BadRequest, NotFound, Conflict, InProgress, KeyReused, RedisAway),
-)
-async def stop_transaction(
-    *,
-    transaction_id: UUID,
-    caller: CurrentCaller,
-    database: CurrentDatabase,
-    dispatcher: CurrentDispatcher,
-    idempotency: Idempotency,
-    now: Now,
-    body: StopRequest | None = None,
-) -> Command:
+@router.post("/{transaction_id}/stop", status_code=201, summary="Stop a session", responses=SENDING)
+async def stop_transaction(transaction_id: UUID, sender: CurrentSender, body: StopRequest | None = None) -> Command:
     """For its driver and the owner: asks the charge point to stop. The transaction ends when it says so."""
-    async with database.transaction() as transaction:
-        charge_point_id = (await operations.find(transaction, caller, transaction_id)).charge_point_id
-    live = await dispatcher.locate(charge_point_id)
-    async with database.transaction() as transaction:
-        row = await operations.find(transaction, caller, transaction_id)
+    async with sender.database.transaction() as transaction:
+        charge_point_id = (await operations.find(transaction, sender.caller, transaction_id)).charge_point_id
+
+    async def prepare(transaction: AsyncConnection) -> commands.Call:
+        row = await operations.find(transaction, sender.caller, transaction_id)
+        if row.status != "active":
+            raise Conflict("This session is not running any more.")
         this = select(charge_points).where(charge_points.c.id == charge_point_id)
         charge_point = (await transaction.execute(this)).one()
-        payload = {"transactionId": row.ocpp_transaction_id}
-        conflict = "" if row.status == "active" else "This session is not running any more."
-        order = commands.Order(caller, charge_point, commands.REMOTE_STOP, payload, row.id, conflict)
-        command_id = await commands.issue(transaction, order, live, idempotency, now)
-    return Command.model_validate(await dispatcher.deliver(command_id, live, (body or StopRequest()).wait_s))
+        return commands.Call(charge_point, REMOTE_STOP, {"transactionId": row.ocpp_transaction_id}, row.id)
+
+    return Command.model_validate(await sender.send(charge_point_id, prepare, (body or StopRequest()).wait_s))
 
 
 def _fields(row: Row[Any]) -> dict[str, Any]:

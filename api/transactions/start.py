@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 
 from api.accounting.plausibility import IMPLAUSIBLE_TIME, is_plausible_time
+from api.charge_points import reservations
 from api.charge_points.answers import Answer, encode_payload, received_at
 from api.charge_points.live import connector_fields
 from api.sharing.authorization import authorize
@@ -47,7 +48,10 @@ update transactions t set status = 'abandoned', held_reasons = $2, energy_wh = (
 where t.id = $1
 """
 HOLD: Final = "update transactions set held_reasons = $2 where id = $1"
-LINK: Final = "update commands set transaction_id = $1 where id = $2"
+LINK: Final = """
+update commands set transaction_id = $1, note = case when gave_up_at is null then note end, gave_up_at = null
+where id = $2
+"""
 REMOTE_START: Final = """
 select id, created_at from commands
 where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction_id is null
@@ -164,6 +168,8 @@ async def _insert(
     )
     if row is not None and command is not None:
         await connection.execute(LINK, number, command["id"])
+    if row is not None:
+        await reservations.used(connection, arrival.charge_point_id, request.reservation_id, number, arrival.at)
     return row  # type: ignore[no-any-return]
 
 

@@ -16,6 +16,7 @@ from api.accounting.rating import ChargeDetailRecord, rate, record_to_json
 from api.accounting.samples import Sample
 from api.accounting.tariff import Tariff, tariff_from_document
 from api.charge_points.answers import Answer, encode_payload, received_at
+from api.charge_points.charging_profiles import transaction_ended
 from api.charge_points.live import connector_fields
 from api.sharing.authorization import authorize
 from api.sharing.ocpp import id_tag_info
@@ -121,6 +122,7 @@ async def _finish(
         await connection.execute(HOLD, transaction["id"], with_reasons(transaction["held_reasons"], [DIFFERING_STOP]))
         return {}
     await _apply(connection, call, request, transaction)
+    await transaction_ended(connection, call.charge_point_id, connector_id)
     running = await connection.fetchval(RUNNING, call.charge_point_id, connector_id)
     return connector_fields(connector_id, transaction_id=running and str(running), power_w=None)
 

@@ -135,8 +135,8 @@ class Frames:
             return [self._wrong(item) if index == at else item for index, item in enumerate(payload)]
         return self._random.choice(
             (
-                self._random.choice(ANYTHING), self._random.choice(TIMES), [payload], {"x": payload}, str(payload)[:999],
-                f"{payload}"[:500] * 30, float(payload) if isinstance(payload, int) else payload,
+                self._random.choice(ANYTHING), self._random.choice(TIMES), [payload], {"x": payload},
+                str(payload)[:999], f"{payload}"[:500] * 30, float(payload) if isinstance(payload, int) else payload,
             )
         )  # fmt: skip
 

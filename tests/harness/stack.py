@@ -116,6 +116,7 @@ class Stack:
             "JWT_SECRET": JWT_SECRET,
             "PYTHONWARNINGS": "error::DeprecationWarning:api,error::DeprecationWarning:ocpp_gateway",
             "LOG_FORMAT": "console",
+            "FILES_DIR": str(self.folder / "files"),
             **settings,
         }
         with log.open("wb") as output:
@@ -141,7 +142,8 @@ class Stack:
     async def api(self, **settings: str) -> Service:
         """Starts one HTTP process and waits until it answers."""
         port = free_port()
-        service = self._spawn("api", "api.app", {"API_PORT": str(port), "API_HOST": "127.0.0.1", **settings})
+        address = {"API_PORT": str(port), "API_HOST": "127.0.0.1", "PUBLIC_API_URL": f"http://127.0.0.1:{port}"}
+        service = self._spawn("api", "api.app", {**address, **settings})
         service.port = port
         await self._until(service, lambda: _answers(f"http://127.0.0.1:{port}/readyz"))
         return service

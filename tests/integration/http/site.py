@@ -1,11 +1,13 @@
 """The HTTP service under test, the people who use it, and rows that charge points would have caused."""
 
 import hashlib
+import os
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -33,6 +35,7 @@ def make_settings(database: DatabaseUrls, redis_url: str, redis_prefix: str, **c
         "public_api_url": "https://voltuj.test",
         "public_ocpp_url": "wss://voltuj.test:9000/",
         "database_pool_size": 5,
+        "files_dir": Path(os.environ["TEST_FOLDER"]) / "files",
     }
     return Settings(**{**values, **changes})
 

@@ -127,7 +127,8 @@ async def test_the_owner_sends_calls_that_are_valid_by_the_schema(
     assert sent["chargingProfile"] == profile
 
     wrong: list[dict[str, Any]] = [
-        {"action": "Reset", "payload": {"type": "Hard"}},
+        {"action": "Reset", "payload": {"type": "Firm"}},
+        {"action": "BootNotification", "payload": {}},
         {"action": "RemoteStopTransaction", "payload": {"transactionId": "1"}},
         {"action": "RemoteStopTransaction", "payload": {}},
         remote_start("x" * 21),

@@ -39,8 +39,8 @@ async def state(connection: asyncpg.Connection, command: str) -> Any:
     ("given", "expected"),
     [
         (outcome("1", "result", b'{"status":"Accepted"}'), "accepted"),
-        (outcome("1", "result", b'{"status":"Scheduled"}'), "accepted"),
-        (outcome("1", "result", b'{"configurationKey":[]}'), "accepted"),
+        (outcome("1", "result", b'{"status":"Scheduled"}'), "rejected"),
+        (outcome("1", "result", b'{"configurationKey":[]}'), "rejected"),
         (outcome("1", "result", b'{"status":"Rejected"}'), "rejected"),
         (outcome("1", "result", b"[]"), "rejected"),
         (outcome("1", "result", b'{"status":'), "unknown"),
@@ -52,12 +52,12 @@ async def state(connection: asyncpg.Connection, command: str) -> Any:
     ],
 )
 def test_what_an_outcome_means(given: CommandOutcome, expected: str) -> None:
-    assert read_outcome(given)[0] == expected
+    assert read_outcome("Reset", given)[0] == expected
 
 
 def test_a_charge_points_key_is_not_kept() -> None:
     keys = [{"key": "AuthorizationKey", "value": "secret"}, {"key": "HeartbeatInterval", "value": "300"}]
-    _, response, _ = read_outcome(outcome("1", "result", orjson.dumps({"configurationKey": keys})))
+    _, response, _ = read_outcome("GetConfiguration", outcome("1", "result", orjson.dumps({"configurationKey": keys})))
     assert response is not None
     assert "secret" not in response
     assert "300" in response

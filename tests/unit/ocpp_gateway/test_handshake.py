@@ -1,5 +1,6 @@
 """Paths, subprotocols, credentials and forwarding headers of opening requests."""
 
+import base64
 from base64 import b64encode
 from hashlib import sha256
 from ipaddress import ip_network
@@ -15,6 +16,7 @@ from ocpp_gateway.handshake import (
     WRONG_KEY,
     Knock,
     check,
+    client_certificate,
     identity_of,
     key_digests,
     origin,
@@ -143,3 +145,33 @@ class TestOrigin:
     )
     def test_cases(self, peer: str, forwarded_for: list[str], proto: list[str], expected: tuple[str, bool]) -> None:
         assert origin(peer, forwarded_for, proto, self.PROXIES) == expected
+
+
+class TestClientCertificate:
+    """WP 2.6: only what a trusted proxy has verified counts."""
+
+    PROXIES = (ip_network("10.0.0.0/8"),)
+    DER = bytes(range(200))
+    LINES = base64.encodebytes(DER).decode()
+    PEM = f"-----BEGIN CERTIFICATE-----\n{LINES}-----END CERTIFICATE-----\n"
+
+    @pytest.mark.parametrize("text", [quote(PEM), PEM.replace("\n", " "), quote(PEM + PEM, safe="")])
+    def test_its_fingerprint(self, text: str) -> None:
+        assert client_certificate("10.0.0.1", ["SUCCESS"], [text], self.PROXIES) == sha256(self.DER).digest()
+
+    @pytest.mark.parametrize(
+        ("peer", "verified", "certificate"),
+        [
+            ("192.0.2.1", ["SUCCESS"], [PEM]),
+            ("10.0.0.1", ["NONE"], [PEM]),
+            ("10.0.0.1", ["FAILED:expired"], [PEM]),
+            ("10.0.0.1", ["SUCCESS", "SUCCESS"], [PEM]),
+            ("10.0.0.1", [], [PEM]),
+            ("10.0.0.1", ["SUCCESS"], []),
+            ("10.0.0.1", ["SUCCESS"], [PEM, PEM]),
+            ("10.0.0.1", ["SUCCESS"], ["nonsense"]),
+            ("10.0.0.1", ["SUCCESS"], ["-----BEGIN CERTIFICATE-----%00???-----END CERTIFICATE-----"]),
+        ],
+    )
+    def test_anything_else_is_none(self, peer: str, verified: list[str], certificate: list[str]) -> None:
+        assert client_certificate(peer, verified, certificate, self.PROXIES) == b""
