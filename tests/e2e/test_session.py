@@ -9,9 +9,7 @@ from ocpp.v16 import call
 from tests.harness.fixtures import Running
 from tests.harness.person import Person
 from tests.harness.stack import Service, Stack, eventually
-from tests.harness.wallbox import Wallbox, minutes_ago, while_running
-
-START, STOP = minutes_ago(8), minutes_ago(1)
+from tests.harness.wallbox import Wallbox, while_running
 
 
 async def charge(wallbox: Wallbox, id_tag: str, energy_wh: int, *, meter_start_wh: int = 1000) -> int:
@@ -138,12 +136,12 @@ async def test_replays_get_the_same_answers_and_make_one_row(running: Running) -
     created, card = await owner.wallbox(), await owner.card()
     async with Wallbox(running.url, created["identity"], created["key"]) as wallbox:
         await wallbox.boot()
-        starts = [await wallbox.start(card, 1000, at=START) for _ in range(3)]
+        starts = [await wallbox.start(card, 1000, at=wallbox.began_at) for _ in range(3)]
         assert len({start.transaction_id for start in starts}) == 1
         ocpp_id = starts[0].transaction_id
-        stops = [await wallbox.stop(ocpp_id, 3000, card, at=STOP) for _ in range(3)]
+        stops = [await wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at) for _ in range(3)]
         assert all(stop == stops[0] for stop in stops)
-        again = await wallbox.start(card, 1000, at=START)
+        again = await wallbox.start(card, 1000, at=wallbox.began_at)
         assert again.transaction_id == ocpp_id
         assert wallbox.call_errors == []
     [transaction] = (await owner.get("/transactions"))["items"]

@@ -14,10 +14,9 @@ from tests.harness.fixtures import OwnServers, Running, run
 from tests.harness.person import Person
 from tests.harness.proxy import Proxy
 from tests.harness.stack import Stack, eventually
-from tests.harness.wallbox import Wallbox, minutes_ago
+from tests.harness.wallbox import Wallbox
 
 OUTAGE_S = 20
-START, STOP = minutes_ago(8), minutes_ago(1)
 
 
 async def begin(running: Running) -> tuple[Wallbox, str, int, dict[str, Any]]:
@@ -26,7 +25,7 @@ async def begin(running: Running) -> tuple[Wallbox, str, int, dict[str, Any]]:
     wallbox = Wallbox(running.url, created["identity"], created["key"])
     await wallbox.connect()
     await wallbox.boot()
-    started = await wallbox.start(card, 1000, at=START)
+    started = await wallbox.start(card, 1000, at=wallbox.began_at)
     await wallbox.meter(started.transaction_id, 1050)
     return wallbox, card, started.transaction_id, created
 
@@ -73,7 +72,7 @@ class LockedTransactions:
 async def test_killed_before_the_commit_of_a_stop(fragile: Running) -> None:
     wallbox, card, ocpp_id, _ = await begin(fragile)
     async with LockedTransactions(fragile.stack.database.owner) as locked:
-        stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
+        stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at))
         await eventually(locked.somebody_waits, "the Stop to stand before its commit")
         fragile.listener.kill()
     assert (await the_transaction(fragile.owner))["status"] == "active"
@@ -98,7 +97,7 @@ async def test_killed_after_the_commit_and_before_the_answer(
         running = Running(stack, listener, api, gateway, await Person.register(api.port))
         wallbox, card, ocpp_id, _ = await begin(running)
         async with LockedTransactions(stack.database.owner) as locked:
-            stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
+            stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at))
             await eventually(locked.somebody_waits, "the Stop to stand before its commit")
             proxy.hold()
 
@@ -151,7 +150,7 @@ async def test_redis_loses_everything_in_mid_session(fragile: Running, own_serve
         own_servers.start_redis()
     await eventually(lambda: live_keys_are_back(fragile, created["id"]), "the live state", deadline_s=10)
     await wallbox.meter(ocpp_id, 2000)
-    await wallbox.stop(ocpp_id, 3000, card, at=STOP)
+    await wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at)
     transaction = await the_transaction(fragile.owner)
     assert (transaction["status"], transaction["energy_wh"]) == ("stopped", 2000)
     values = (await fragile.owner.get(f"/transactions/{transaction['id']}/meter-values"))["items"]
@@ -165,7 +164,7 @@ async def test_postgresql_is_away_for_twenty_seconds(fragile: Running, own_serve
     wallbox, card, ocpp_id, _ = await begin(fragile)
     own_servers.postgres.stop()
     outage = asyncio.get_running_loop().time() + OUTAGE_S
-    stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
+    stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at))
 
     async def outage_is_over() -> bool:
         assert not stopping.done(), "nothing is acknowledged while PostgreSQL is away"
@@ -195,7 +194,7 @@ async def test_a_frozen_listener_is_replaced_by_another(fragile: Running) -> Non
     fragile.listener.freeze()
     try:
         for wallbox, card, ocpp_id, _ in sessions:
-            await wallbox.stop(ocpp_id, 3000, card, at=STOP)
+            await wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at)
             assert wallbox.call_errors == []
             assert wallbox.closes == []
         assert await stop_rows(fragile.stack.database.application) == (4, 4)
@@ -204,7 +203,7 @@ async def test_a_frozen_listener_is_replaced_by_another(fragile: Running) -> Non
     assert second.process.poll() is None
     # what the frozen one still held must change nothing when it wakes up
     for wallbox, card, ocpp_id, _ in sessions:
-        await wallbox.stop(ocpp_id, 3000, card, at=STOP)
+        await wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at)
         await wallbox.disconnect()
     assert await stop_rows(fragile.stack.database.application) == (4, 4)
 
@@ -214,7 +213,7 @@ async def test_a_gateway_that_is_stopped_says_so_and_loses_nothing(fragile: Runn
     assert fragile.gateway.stop() == 0
     second = await fragile.stack.gateway()
     wallbox.url = f"ws://127.0.0.1:{second.port}"
-    await wallbox.stop(ocpp_id, 3000, card, at=STOP)
+    await wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at)
     assert wallbox.closes == [1012]
     assert await stop_rows(fragile.stack.database.application) == (1, 1)
     await wallbox.disconnect()
@@ -224,7 +223,7 @@ async def test_everything_is_killed_and_comes_back(fragile: Running) -> None:
     wallbox, card, ocpp_id, _ = await begin(fragile)
     for service in (fragile.listener, fragile.gateway, fragile.api):
         service.kill()
-    stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=STOP))
+    stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at))
     again = await run(fragile.stack)
     wallbox.url = again.url
     await stopping
@@ -239,6 +238,6 @@ async def test_the_api_alone_may_die(fragile: Running) -> None:
     wallbox, card, ocpp_id, _ = await begin(fragile)
     fragile.api.kill()
     assert (await wallbox.call(call.Authorize(id_tag=card))).id_tag_info["status"] == "Accepted"
-    await wallbox.stop(ocpp_id, 3000, card, at=STOP)
+    await wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at)
     assert await stop_rows(fragile.stack.database.application) == (1, 1)
     await wallbox.disconnect()

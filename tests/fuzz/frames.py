@@ -18,7 +18,7 @@ TEXTS = ("", "A", "CARD1", "0", "12.0", "-1", "NaN", "\0", "\ud800", "\u202e", "
 NUMBERS = (0, 1, -1, 2**31 - 1, 2**31, 2**53 + 1, 2**63 - 1, 2**64, -(10**40), 1.0, 12.5, 1e308, -0.0)
 ANYTHING: tuple[Any, ...] = (None, True, False, [], {}, [[]], {"": None}, [{}], *NUMBERS, *TEXTS)
 RAW = ("1e400000", "-", "01", "+1", "NaN", "Infinity", "", "'a'", '"\\ud800"', '"\\x"', "9" * 6000, "nul", "{", "]")
-HEARTBEAT = b"{}"
+SIZES = (MAX_FRAME_BYTES // 8, MAX_FRAME_BYTES // 2, MAX_FRAME_BYTES - 100, MAX_FRAME_BYTES, 4 * MAX_FRAME_BYTES)
 
 
 class Frames:
@@ -135,8 +135,8 @@ class Frames:
             return [self._wrong(item) if index == at else item for index, item in enumerate(payload)]
         return self._random.choice(
             (
-                self._random.choice(ANYTHING), self._random.choice(TIMES), [payload], {"x": payload},
-                str(payload)[:999], f"{payload}"[:500] * 30, float(payload) if isinstance(payload, int) else payload,
+                self._random.choice(ANYTHING), self._random.choice(TIMES), [payload], {"x": payload}, f"{payload}"[:99],
+                f"{payload}"[:500] * 30, float(payload) if isinstance(payload, int) else payload,
             )
         )  # fmt: skip
 
@@ -202,7 +202,7 @@ class Frames:
                 b"[" * depth,
                 b'[2,"d","DataTransfer",' + b"[" * depth + b"]" * depth + b"]",
                 b'[2,"d","DataTransfer",{"vendorId":"v","data":' + b'{"a":' * depth + b"1" + b"}" * depth + b"}]",
-                _text([2, "big", "DataTransfer", {"vendorId": "v", "data": "x" * (MAX_FRAME_BYTES // 8)}]),
+                _text([2, "big", "DataTransfer", {"vendorId": "v", "data": "x" * self._random.choice(SIZES)}]),
                 b'[2,"n","StartTransaction",{"connectorId":' + b"9" * 20_000 + b"}]",
                 b'[2,"u","Authorize",{"idTag":"' + self._random.randbytes(10) + b'"}]',
                 b'[2,"k","Heartbeat",{' + b",".join(b'"k%d":1' % n for n in range(500)) + b"}]",

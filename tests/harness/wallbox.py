@@ -57,6 +57,8 @@ class Wallbox:
 
     def __init__(self, url: str, identity: str, key: str, *, tls: ssl.SSLContext | None = None) -> None:
         self.url, self.identity, self.key, self.tls = url, identity, key, tls
+        self.began_at, self.ended_at = minutes_ago(8), minutes_ago(1)
+        """Times for a session that is over: long enough for some kWh, and not before its price was made."""
         self.commands: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self.answer: Any = "Accepted"
         self.call_errors: list[str] = []

@@ -66,12 +66,12 @@ async def test_suggested_by_what_was_seen_and_by_profile(site: Site, owner: Pers
     await site.execute("update charge_points set boot = $1::text::jsonb", orjson.dumps(boot).decode())
     path = f"/charge-points/{created['id']}/quirks"
     quirks = await owner.get(path)
-    assert set(quirks["suggested"]) == {"decimal_integers", "timestamp_without_zone", "restarting_register"}
+    assert set(quirks["suggested"]) == {"decimal_integers", "timestamp_without_zone"}
     by_name = {each["name"]: each for each in quirks["all"]}
     assert (by_name["decimal_integers"]["count"], by_name["decimal_integers"]["profile"]) == (7, None)
     assert by_name["timestamp_without_zone"]["profile"]
-    quirks = await owner.send("PUT", path, json={"quirks": ["decimal_integers", "timestamp_without_zone"]})
-    assert quirks["suggested"] == ["restarting_register"]
+    quirks = await owner.send("PUT", path, json={"quirks": ["decimal_integers"]})
+    assert quirks["suggested"] == ["timestamp_without_zone"]
 
 
 async def test_strangers_and_guests(site: Site, owner: Person, stranger: Person) -> None:
@@ -85,7 +85,7 @@ async def test_strangers_and_guests(site: Site, owner: Person, stranger: Person)
 
 
 def test_profiles_match_without_case_and_by_pattern() -> None:
-    assert len(profiles()) > 3
+    assert profiles()
     assert set(suggested_by_profile("schneider electric", "EVLINK Smart Wallbox 2")) == {"long_strings"}
     assert suggested_by_profile("Acme", "Wall 11") == {}
     assert suggested_by_profile(None, "THOR") == {}

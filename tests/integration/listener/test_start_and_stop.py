@@ -281,5 +281,5 @@ class TestMeterValues:
         )
         await do(connection, call(wallbox, "MeterValues", request))
         first, second = await connection.fetch("select * from meter_values order by sampled_at")
-        assert (first["sampled_at"].year, first["energy_wh"]) == (1, 12500)
+        assert (first["sampled_at"].year, first["energy_wh"]) == (1970, 12500)
         assert second["sampled_at"] == datetime(2024, 6, 1, 8, tzinfo=UTC)
