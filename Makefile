@@ -9,14 +9,14 @@ PIP_LOG := $(VENV)/pip.log
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 TEST_WORKERS ?= 2
 TESTS ?= tests
-SERVICES := api ocpp_gateway simulator standalone
+SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test check lock format clean
+.PHONY: help run test deploy-test check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-8s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -42,6 +42,10 @@ run: $(RUN_STAMP) ## start everything on this machine, with a demo (ARGS=--help 
 
 test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a part)
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) $(TESTS)
+
+deploy-test: $(DEV_STAMP) ## the production and development stacks by docker compose (ARGS="-m 'not slow'" for the short form)
+	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }
+	@$(BIN)/python -m pytest --confcutdir tests/deploy tests/deploy $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }
