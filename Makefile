@@ -9,9 +9,9 @@ PIP_LOG := $(VENV)/pip.log
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input install --quiet --require-hashes
 TEST_WORKERS ?= 2
 TESTS ?= tests
-SERVICES := api ocpp_gateway simulator standalone
+SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance check lock format clean
+.PHONY: help run test conformance deploy-test check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -45,6 +45,10 @@ test: $(DEV_STAMP) ## every test that needs no Docker (TESTS=tests/unit runs a p
 
 conformance: $(DEV_STAMP) ## the OCPP certification cases; prints their table and writes docs/conformance.md
 	@$(BIN)/python -m pytest -n $(TEST_WORKERS) -q --no-summary tests/conformance --conformance docs/conformance.md
+
+deploy-test: $(DEV_STAMP) ## the production and development stacks by docker compose (ARGS="-m 'not slow'" for the short form)
+	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }
+	@$(BIN)/python -m pytest --confcutdir tests/deploy tests/deploy $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }

@@ -196,9 +196,10 @@ tariffs = Table(
     Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("elements", JSONB, nullable=False),
+    Column("terms", JSONB, nullable=False, server_default=text("'{}'")),
     _created_at(),
     Index("ix_tariffs_charge_point_id_created_at", "charge_point_id", "created_at"),
-    comment="OCPI 2.2.1 tariff elements, one row a version, never changed; the newest is in force.",
+    comment="OCPI 2.2.1 tariff: elements, and terms of the whole. A row a version, never changed; the newest holds.",
 )
 
 grants = Table(

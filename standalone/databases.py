@@ -68,11 +68,11 @@ async def _ensure_role(connection: asyncpg.Connection, role: str, password: str)
     await connection.execute(statement)
 
 
-def alembic(urls: DatabaseUrls, *arguments: str) -> subprocess.CompletedProcess[str]:
+def alembic(urls: DatabaseUrls, *arguments: str, folder: Path = REPOSITORY) -> subprocess.CompletedProcess[str]:
     """Runs the alembic command as an operator would, from the repository's root, as the database's owner."""
     return subprocess.run(
         [sys.executable, "-m", "alembic", *arguments],
-        cwd=REPOSITORY,
+        cwd=folder,
         env={**os.environ, "DATABASE_URL": urls.application, "MIGRATIONS_DATABASE_URL": urls.owner},
         capture_output=True,
         text=True,

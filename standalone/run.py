@@ -151,7 +151,7 @@ def _watch(supervisor: Supervisor, display: Display, client: DemoClient | None) 
 
 def _states(supervisor: Supervisor) -> str:
     down = [part.name for part in supervisor.parts if not part.running]
-    return f"{', '.join(down)} DOWN" if down else f"{len(supervisor.parts)} processes up"
+    return f"{', '.join(down)} DOWN" if down else f"{len(supervisor.parts)} parts up"
 
 
 def _news(client: DemoClient) -> str:
@@ -161,5 +161,4 @@ def _news(client: DemoClient) -> str:
     except Problem as problem:
         return f" · {problem}"
     last = f", last {status.last}" if status.last else ""
-    online = f"{status.online} of {status.charge_points} charge points online"
-    return f" · {online} · transactions finished: {status.transactions}{last}"
+    return f" · {status.online}/{status.charge_points} online · {status.transactions} sessions{last}"

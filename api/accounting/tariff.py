@@ -98,6 +98,14 @@ class Tariff:
         """Whether rating takes the location's time zone."""
         return any(element.restrictions.needs_wall_clock for element in self.elements)
 
+    @property
+    def needs_samples(self) -> bool:
+        """Whether more than the registers at start and stop takes part in rating."""
+        return any(
+            element.restrictions != ALWAYS or any(component.type != ENERGY for component in element.components)
+            for element in self.elements
+        )
+
 
 def flat_tariff(price_e4: int, currency: str) -> Tariff:
     """A price per kWh and nothing else.

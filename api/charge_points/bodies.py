@@ -208,7 +208,7 @@ def charge_point_url(public_ocpp_url: str, identity: str) -> str:
 def describe(row: Row[Any], online: bool | None, public_ocpp_url: str) -> ChargePoint:
     """A row of the overview as its body."""
     priced = row.elements is not None
-    price_e4 = energy_price_e4(tariff_from_json(row.currency, row.elements)) if priced else None
+    price_e4 = energy_price_e4(tariff_from_json(row.currency, row.elements, row.terms)) if priced else None
     return ChargePoint(
         **{name: row._mapping[name] for name in ChargePoint.model_fields if name in row._mapping},
         url=charge_point_url(public_ocpp_url, row.identity),

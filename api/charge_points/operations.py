@@ -12,7 +12,14 @@ from sqlalchemy import Row, Select, insert, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.accounting.tariff import Tariff, elements_to_json, energy_price_e4, flat_tariff, tariff_from_json
+from api.accounting.tariff import (
+    Tariff,
+    elements_to_json,
+    energy_price_e4,
+    flat_tariff,
+    tariff_from_json,
+    terms_to_json,
+)
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
@@ -78,13 +85,15 @@ async def create(
 def _overview(caller: Caller, now: datetime) -> Select[Any]:
     """What a caller sees of charge points, with the tariff in force."""
     newest = (
-        select(tariffs.c.currency, tariffs.c.elements)
+        select(tariffs.c.currency, tariffs.c.elements, tariffs.c.terms)
         .where(tariffs.c.charge_point_id == charge_points.c.id)
         .order_by(tariffs.c.created_at.desc())
         .limit(1)
         .lateral("tariff")
     )
-    columns = select(charge_points, role_of(caller, now).label("role"), newest.c.currency, newest.c.elements)
+    columns = select(
+        charge_points, role_of(caller, now).label("role"), newest.c.currency, newest.c.elements, newest.c.terms
+    )
     return columns.select_from(charge_points.outerjoin(newest, true())).where(is_visible(caller, now))
 
 
@@ -134,14 +143,23 @@ async def edit(
     current = await find(connection, caller, charge_point_id, now)
     if price_e4 is None and current.elements is None:
         raise Invalid.field("body.currency", "this charge point has no price yet: give price_per_kwh too")
-    price = price_e4 if price_e4 is not None else energy_price_e4(tariff_from_json(current.currency, current.elements))
+    price = (
+        price_e4
+        if price_e4 is not None
+        else energy_price_e4(tariff_from_json(current.currency, current.elements, current.terms))
+    )
     tariff = flat_tariff(price, currency or current.currency or DEFAULT_CURRENCY)
     await add_tariff(connection, charge_point_id, tariff, now)
 
 
 async def add_tariff(connection: AsyncConnection, charge_point_id: UUID, tariff: Tariff, now: datetime) -> None:
     """A version of the tariff, in force from now on; running sessions keep theirs."""
-    values = {"charge_point_id": charge_point_id, "currency": tariff.currency, "elements": elements_to_json(tariff)}
+    values = {
+        "charge_point_id": charge_point_id,
+        "currency": tariff.currency,
+        "elements": elements_to_json(tariff),
+        "terms": terms_to_json(tariff),
+    }
     await connection.execute(insert(tariffs).values(**values, created_at=now))
 
 

@@ -52,8 +52,31 @@ RECORD_EXAMPLE: dict[str, Any] = {
     "meter_stop_wh": 1482300,
     "energy_wh": 22300,
     "currency": "CZK",
-    "lines": [{"type": "ENERGY", "volume_wh": 22300, "price_e4": 55000, "amount_minor": 12265}],
+    "lines": [
+        {
+            "type": "ENERGY",
+            "element": 0,
+            "used_wh": 22300,
+            "volume_wh": 22300,
+            "price_e4": 55000,
+            "amount_minor": 12265,
+        }
+    ],
+    "net_minor": 12265,
+    "vat_minor": 0,
     "total_minor": 12265,
+    "time_zone": "Europe/Prague",
+    "segments": [
+        {
+            "started_at": "2026-05-04T09:00:00+00:00",
+            "seconds": 7200,
+            "energy_wh": 22300,
+            "activity": "charging",
+            "elements": {"ENERGY": 0},
+        }
+    ],
+    "samples": [],
+    "ignored_samples": {},
 }
 TRANSACTION_EXAMPLE: dict[str, Any] = SUMMARY_EXAMPLE | {
     "tariff": {

@@ -60,7 +60,8 @@ where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction
 order by created_at desc limit 1
 """
 TARIFF: Final = """
-select id, currency, elements from tariffs where charge_point_id = $1 and created_at <= $2::timestamptz + $3::interval
+select id, currency, elements, terms from tariffs
+where charge_point_id = $1 and created_at <= $2::timestamptz + $3::interval
 order by (created_at <= $2) desc, case when created_at <= $2 then $2 - created_at else created_at - $2 end limit 1
 """
 NUMBER: Final = "select nextval(pg_get_serial_sequence('transactions', 'id')), transaction_id_key from installation"
@@ -201,7 +202,7 @@ async def _tariff(
 
 
 def _frozen(tariff: Mapping[str, Any]) -> dict[str, Any]:
-    return {"currency": tariff["currency"], "elements": tariff["elements"]}
+    return {"currency": tariff["currency"], "elements": tariff["elements"], **tariff["terms"]}
 
 
 def _answer(request: StartRequest, row: Mapping[str, Any], decision: Decision) -> Answer:

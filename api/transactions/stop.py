@@ -13,7 +13,8 @@ import asyncpg
 
 from api.accounting.plausibility import check_session
 from api.accounting.rating import ChargeDetailRecord, rate, record_to_json
-from api.accounting.tariff import tariff_from_json
+from api.accounting.samples import Sample
+from api.accounting.tariff import Tariff, tariff_from_document
 from api.charge_points.answers import Answer, encode_payload, received_at
 from api.charge_points.charging_profiles import transaction_ended
 from api.charge_points.live import connector_fields
@@ -27,7 +28,7 @@ from wire.messages import ChargePointCall
 
 FIND: Final = """
 select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.meter_start_wh, t.held_reasons, t.tariff,
-    t.id_tag_status, c.rated_power_w
+    t.id_tag_status, c.rated_power_w, c.time_zone
 from transactions t join charge_points c on c.id = t.charge_point_id
 where t.charge_point_id = $1 and t.ocpp_transaction_id = $2::bigint
 """
@@ -44,6 +45,12 @@ set status = 'stopped', stopped_at = $2, stop_received_at = $3, stop_reason = $4
     held_reasons = $7, total_minor = $8, charge_detail_record = $9
 where id = $1
 """
+SAMPLES: Final = """
+select sampled_at as at, energy_wh, power_w from meter_values
+where transaction_id = $1 and energy_wh is not null order by sampled_at limit $2
+"""
+MOST_SAMPLES: Final = 100_000
+"""Two days at one sample every two seconds; beyond it energy is interpolated."""
 RUNNING: Final = """
 select public_id from transactions where charge_point_id = $1 and connector_id = $2 and status = 'active'
 order by id desc limit 1
@@ -109,7 +116,12 @@ async def _finish(
 async def _apply(
     connection: asyncpg.Connection, request: StopRequest, arrived: datetime, transaction: Mapping[str, Any]
 ) -> None:
-    result = settle(transaction, request, arrived)
+    tariff = _read_tariff(transaction["tariff"])
+    samples = []
+    if tariff is not None and tariff.needs_samples:
+        rows = await connection.fetch(SAMPLES, transaction["id"], MOST_SAMPLES)
+        samples = [Sample(**row) for row in rows]
+    result = settle(transaction, request, arrived, tariff, samples)
     await connection.execute(
         APPLY,
         *(transaction["id"], request.stopped_at, arrived, request.reason, request.meter_stop, result.energy_wh),
@@ -118,7 +130,21 @@ async def _apply(
     )
 
 
-def settle(transaction: Mapping[str, Any], request: StopRequest, arrived: datetime) -> _Result:
+def _read_tariff(frozen: Mapping[str, Any] | None) -> Tariff | None:
+    """The frozen tariff; None where there is none, or none that this version can read."""
+    try:
+        return tariff_from_document(frozen) if frozen is not None else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def settle(
+    transaction: Mapping[str, Any],
+    request: StopRequest,
+    arrived: datetime,
+    tariff: Tariff | None,
+    samples: Sequence[Sample],
+) -> _Result:
     """Held with its reasons, or rated by its frozen tariff. Pure."""
     energy_wh = request.meter_stop - transaction["meter_start_wh"]
     reasons = check_session(
@@ -131,27 +157,29 @@ def settle(transaction: Mapping[str, Any], request: StopRequest, arrived: dateti
     )
     if transaction["id_tag_status"] != "Accepted" and energy_wh > 0:
         reasons.append(ID_TAG_NOT_ACCEPTED)
+    if transaction["tariff"] is not None and tariff is None:
+        reasons.append(TARIFF_UNREADABLE)
     held = with_reasons(transaction["held_reasons"], reasons)
-    record, held = _rated(transaction, request, held)
+    record = None
+    if not held and tariff is not None:
+        record, held = _rated(transaction, request, tariff, samples)
     return _Result(held, energy_wh if energy_wh >= 0 else None, record)
 
 
 def _rated(
-    transaction: Mapping[str, Any], request: StopRequest, held: Sequence[str]
+    transaction: Mapping[str, Any], request: StopRequest, tariff: Tariff, samples: Sequence[Sample]
 ) -> tuple[ChargeDetailRecord | None, list[str]]:
-    frozen = transaction["tariff"]
-    if held or frozen is None:
-        return None, list(held)
     try:
-        tariff = tariff_from_json(frozen["currency"], frozen["elements"])
         record = rate(
             tariff,
             meter_start_wh=transaction["meter_start_wh"],
             meter_stop_wh=request.meter_stop,
             started_at=transaction["started_at"],
             stopped_at=request.stopped_at,
+            samples=samples,
+            time_zone=transaction["time_zone"],
         )
-    except (KeyError, TypeError, ValueError):
+    except ValueError:
         return None, [TARIFF_UNREADABLE]
     return record, []
 

@@ -4,6 +4,7 @@ Its CALLs go out one after the other; transaction messages are kept and sent aga
 """
 
 import asyncio
+import ssl
 import uuid
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -54,8 +55,8 @@ class _Client(OcppChargePoint):
 class Wallbox:
     """One charge point with one address, which it may change (`url`) between connections."""
 
-    def __init__(self, url: str, identity: str, key: str) -> None:
-        self.url, self.identity, self.key = url, identity, key
+    def __init__(self, url: str, identity: str, key: str, *, tls: ssl.SSLContext | None = None) -> None:
+        self.url, self.identity, self.key, self.tls = url, identity, key, tls
         self.commands: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue()
         self.answer: Any = "Accepted"
         self.call_errors: list[str] = []
@@ -79,6 +80,7 @@ class Wallbox:
             f"{scheme}://{self.identity}:{self.key}@{rest}/{self.identity}",
             subprotocols=[Subprotocol("ocpp1.6")],
             compression=None,
+            ssl=self.tls,
         )
         self._client = _Client(self.identity, self._socket, self)
         self._reader = asyncio.create_task(self._read(self._client))

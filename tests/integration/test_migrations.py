@@ -1,9 +1,12 @@
 """Every revision goes up and down on a real database, and the restricted role cannot do what it must not."""
 
+import shutil
+from pathlib import Path
+
 import asyncpg
 import pytest
 
-from standalone.databases import DatabaseUrls, alembic
+from standalone.databases import REPOSITORY, DatabaseUrls, alembic
 
 
 def test_every_revision_upgrades_and_downgrades(empty_database: DatabaseUrls) -> None:
@@ -22,6 +25,22 @@ def test_check_is_clean_with_partitions_present(database: DatabaseUrls) -> None:
     result = alembic(database, "check")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "No new upgrade operations detected" in result.stdout
+
+
+def test_a_revision_is_generated_for_what_changed_in_the_schema(database: DatabaseUrls, tmp_path: Path) -> None:
+    copy = tmp_path / "voltuj"
+    copy.mkdir()
+    shutil.copy(REPOSITORY / "pyproject.toml", copy)
+    for package in ("api", "wire"):
+        shutil.copytree(REPOSITORY / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+    schema = copy / "api" / "schema.py"
+    schema.write_text(f'{schema.read_text()}\nTable("novelties", metadata, Column("id", Integer, primary_key=True))\n')
+    before = set((copy / "api/migrations/versions").iterdir())
+    result = alembic(database, "revision", "--autogenerate", "-m", "a novelty", folder=copy)
+    assert result.returncode == 0, result.stderr
+    [made] = set((copy / "api/migrations/versions").iterdir()) - before
+    operations = [line.strip() for line in made.read_text().splitlines() if line.strip().startswith("op.")]
+    assert operations == ["op.create_table('novelties',", "op.drop_table('novelties')"]
 
 
 async def test_partitions_exist_and_can_be_made_again_by_the_restricted_role(database: DatabaseUrls) -> None:

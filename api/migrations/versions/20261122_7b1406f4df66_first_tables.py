@@ -246,10 +246,11 @@ def upgrade() -> None:
         sa.Column("charge_point_id", sa.UUID(), nullable=False),
         sa.Column("currency", sa.String(length=3), nullable=False),
         sa.Column("elements", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("terms", postgresql.JSONB(astext_type=sa.Text()), server_default=sa.text("'{}'"), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
         sa.ForeignKeyConstraint(["charge_point_id"], ["charge_points.id"], name=op.f("fk_tariffs_charge_point_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_tariffs")),
-        comment="OCPI 2.2.1 tariff elements, one row a version, never changed; the newest is in force.",
+        comment="OCPI 2.2.1 tariff: elements, and terms of the whole. A row a version, never changed; the newest holds.",
     )
     op.create_index("ix_tariffs_charge_point_id_created_at", "tariffs", ["charge_point_id", "created_at"], unique=False)
     op.create_table(
