@@ -25,13 +25,13 @@ async def sign_request(case: Case, csr: str, answer: dict[str, Any]) -> str:
     return str(signed["certificateChain"])
 
 
-async def renew_certificate(case: Case) -> tuple[ec.EllipticCurvePrivateKey, str]:
+async def renew_certificate(case: Case, key: pki.Key | None = None, name: str = "") -> tuple[pki.Key, str]:
     """A new certificate for the charge point's new key, checked as a charge point would; key and chain in PEM."""
-    key = pki.new_key()
-    chain = await sign_request(case, pki.signing_request(key, case.cp.identity), ACCEPTED)
+    key, name = key or pki.new_key(), name or case.cp.identity
+    chain = await sign_request(case, pki.signing_request(key, name), ACCEPTED)
     leaf, *above = x509.load_pem_x509_certificates(chain.encode())
     assert leaf.public_key() == key.public_key()
-    assert [name.value for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [case.cp.identity]
+    assert [name.value for name in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)] == [name]
     assert leaf.not_valid_before_utc <= datetime.now(UTC) < leaf.not_valid_after_utc
     issuer = above[0]
     leaf.verify_directly_issued_by(issuer)
@@ -63,9 +63,12 @@ async def security_event(case: Case, kind: str) -> None:
 
 
 async def test_tc_074_new_certificate(booted: Case) -> None:
-    """WP A02: asked for it, the charge point sends a signing request; our CA signs it, for its identity only, and sends
-    the chain. The connection goes on with the new certificate."""
+    """WP A02: asked for it, the charge point sends a signing request; our CA signs it, for its identity or its serial
+    number only, with ECDSA P-256 as with RSA of 2048 bits, and sends the chain."""
+    await booted.cp.boot(charge_point_serial_number="SN-0042")
     await renew_certificate(booted)
+    await certificate_is(booted, "accepted")
+    await renew_certificate(booted, rsa.generate_private_key(65537, 2048), "SN-0042")
     await certificate_is(booted, "accepted")
     weak = pki.signing_request(rsa.generate_private_key(65537, 1024), booted.cp.identity)  # noqa: S505 - is refused
     assert (await booted.cp.call(call.SignCertificate(csr=weak))).status == "Rejected"

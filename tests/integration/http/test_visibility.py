@@ -15,10 +15,19 @@ BODIES: dict[str, dict[str, Any]] = {
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
     "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
+    "post /api/v1/charge-points/{charge_point_id}/availability": {"operative": False},
+    "patch /api/v1/charge-points/{charge_point_id}/configuration": {"values": {"HeartbeatInterval": "1"}},
+    "post /api/v1/charge-points/{charge_point_id}/firmware-updates": {"firmware_id": str(uuid4())},
+    "post /api/v1/charge-points/{charge_point_id}/reservations": {
+        "id_tag": "CARD1",
+        "expires_at": "2999-01-01T00:00:00Z",
+    },
+    "post /api/v1/charge-points/{charge_point_id}/security-profile": {"security_profile": 2},
+    "put /api/v1/charge-points/{charge_point_id}/security-profile": {"security_profile": 2},
 }
 KNOCK = """insert into knocks (identity, remote_address, count, first_at, last_at)
     values ('NOBODY', '203.0.113.9', 1, now(), now()) returning id"""
-NUMBERED = {"unprocessed_id", "knock_id"}
+NUMBERED = {"unprocessed_id", "knock_id", "reservation_id"}
 """Path parameters that are integers."""
 
 
@@ -33,7 +42,25 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     friend = await site.person("friend")
     grant = await owner.post(f"/charge-points/{created['id']}/grants", {"email": friend.email})
     tag = await owner.post("/id-tags", {"tag": "CARD1"})
+    batch = await owner.post(
+        "/commands/batch", {"action": "ClearCache", "payload": {}, "charge_point_ids": [created["id"]]}
+    )
+    reservation = {"id_tag": "CARD1", "expires_at": "2999-01-01T00:00:00Z"}
+    await owner.post(f"/charge-points/{created['id']}/reservations", reservation)
+    await owner.post(f"/charge-points/{created['id']}/diagnostics", {})
+    [job] = (await owner.get(f"/charge-points/{created['id']}/jobs"))["items"]
+    firmware = await owner.send("POST", "/firmware?name=image", 201, content=b"image")
+    uploaded = await site.value(
+        """insert into files (owner_id, charge_point_id, kind, name, size_bytes, sha256)
+           select owner_id, id, 'diagnostics', 'log', 1, '' from charge_points where id = $1 returning id""",
+        created["id"],
+    )
     return {
+        "batch_id": batch["id"],
+        "reservation_id": "1",
+        "job_id": job["id"],
+        "firmware_id": firmware["id"],
+        "file_id": str(uploaded),
         "charge_point_id": created["id"],
         "transaction_id": transaction,
         "command_id": command["id"],
