@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 SUBPROTOCOL = "ocpp1.6"
 LONGEST_IDENTITY = 48
 RETRY_AFTER_S = 10
-_HEX_KEY = re.compile(rb"[0-9A-Fa-f]{40}")
+_HEX_KEY = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,20}")
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -112,7 +112,7 @@ def is_identity(identity: str) -> bool:
 
 
 def key_digests(key: bytes) -> tuple[bytes, ...]:
-    """SHA-256 of the key as offered and, where it is 40 hex digits, of the bytes that they stand for.
+    """SHA-256 of the key as offered and, where it is 32 to 40 hex digits, of the bytes that they stand for.
 
     A wallbox keeps the AuthorizationKey as text or as bytes, and sends either (J 6.2, WP A00).
     """

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import commands
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
+from api.charge_points.key_change import names_the_key, read_key, tell_key
 from api.charge_points.sending import CurrentSender
 from api.errors import (
     BadRequest,
@@ -117,8 +118,16 @@ async def send_command(charge_point_id: UUID, body: NewCommand, sender: CurrentS
     """Every CALL of a central system, checked before it leaves.
 
     The command is made in any case; its `status` says what became of it, also that the charge point is offline.
+    A ChangeConfiguration of AuthorizationKey, with a key that is brought along, is for operators: owners have
+    `POST /charge-points/{id}/key`.
     """
-    row = await sender.send_call(charge_point_id, body.action, body.payload, body.wait_s)
+    if sender.caller.is_operator and names_the_key(body.action, body.payload):
+        key = read_key(body.payload)
+        row = await sender.send(
+            charge_point_id, lambda transaction: tell_key(transaction, sender, charge_point_id, key), body.wait_s
+        )
+    else:
+        row = await sender.send_call(charge_point_id, body.action, body.payload, body.wait_s)
     return Command.model_validate(row)
 
 

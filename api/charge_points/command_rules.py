@@ -17,7 +17,6 @@ SESSION_ACTIONS: Final = frozenset({REMOTE_START, REMOTE_STOP})
 
 EVERYBODY: Final = frozenset({OWNER, GUEST, OPERATOR})
 OWNERS: Final = frozenset({OWNER, OPERATOR})
-OPERATORS: Final = frozenset({OPERATOR})
 YES: Final = frozenset({"Accepted"})
 NO_STATUS: Final[frozenset[str]] = frozenset()
 """The answer has no status: that it came is the yes."""
@@ -58,7 +57,7 @@ ACTIONS: Final[dict[str, Rule]] = {
     "GetCompositeSchedule": Rule(OWNERS),
     "SetChargingProfile": Rule(OWNERS),
     # security whitepaper
-    "CertificateSigned": Rule(OPERATORS, batch=False),
+    "CertificateSigned": Rule(OWNERS, batch=False),
     "DeleteCertificate": Rule(OWNERS),
     "ExtendedTriggerMessage": Rule(OWNERS),
     "GetInstalledCertificateIds": Rule(OWNERS),

@@ -1,21 +1,19 @@
 """HTTP of a charge point's key: a new one to type in, or one that the connected charge point is told (WP A01)."""
 
-from typing import Any, Final, Literal
+from typing import Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
 from pydantic import ConfigDict, Field
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import commands, gateways, operations
 from api.charge_points.bodies import CREDENTIALS_EXAMPLE, Credentials, charge_point_url
 from api.charge_points.command_routes import SENDING, Command, WaitSeconds
+from api.charge_points.key_change import tell_key
 from api.charge_points.sending import CurrentSender, Sender
-from api.errors import Conflict
 from api.idempotency import earlier_answer, remember_answer
 from api.request import Body, CurrentBus, CurrentSettings
-from api.schema import charge_points
 from api.sharing.access import find_controlled
 
 router = APIRouter(prefix="/api/v1/charge-points", tags=["security"])
@@ -86,11 +84,8 @@ async def _rotate(sender: Sender, charge_point_id: UUID, public_ocpp_url: str, w
         identity = (await find_controlled(transaction, sender.caller, charge_point_id, sender.now)).identity
 
     async def prepare(transaction: AsyncConnection) -> commands.Call:
-        charge_point = await find_controlled(transaction, sender.caller, charge_point_id, sender.now)
         made.append(operations.new_key())
-        await _expect(transaction, charge_point_id, made[0])
-        secret = {"key": "AuthorizationKey", "value": made[0].encode().hex()}
-        return commands.Call(charge_point, "ChangeConfiguration", {**secret, "value": "***"}, secret_payload=secret)
+        return await tell_key(transaction, sender, charge_point_id, made[0].encode())
 
     row = await sender.send(charge_point_id, prepare, wait_s)
     command = Command.model_validate(row)
@@ -100,18 +95,3 @@ async def _rotate(sender: Sender, charge_point_id: UUID, public_ocpp_url: str, w
     key = made[0] if made and note != KEPT else None
     url = charge_point_url(public_ocpp_url, identity)
     return NewCredentials(identity=identity, url=url, key=key, note=note, command=command)
-
-
-async def _expect(transaction: AsyncConnection, charge_point_id: UUID, key: str) -> None:
-    """From now on the new key opens the door too.
-
-    Raises:
-        Conflict: another rotation is under way.
-    """
-    values: dict[str, Any] = {"next_key_digest": operations.key_digest(key)}
-    this = (charge_points.c.id == charge_point_id, charge_points.c.next_key_digest.is_(None))
-    if (await transaction.execute(update(charge_points).where(*this).values(values))).rowcount == 0:
-        raise Conflict(
-            "The charge point was told another key, and it is not known whether it took it: wait until it connects "
-            "again, or make a key to type in."
-        )

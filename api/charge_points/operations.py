@@ -40,9 +40,9 @@ def new_key() -> str:
     return "".join(secrets.choice(KEY_ALPHABET) for _ in range(KEY_LENGTH))
 
 
-def key_digest(key: str) -> bytes:
+def key_digest(key: str | bytes) -> bytes:
     """What is stored of a key; 119 random bits need no slow hash."""
-    return hashlib.sha256(key.encode()).digest()
+    return hashlib.sha256(key.encode() if isinstance(key, str) else key).digest()
 
 
 def _new_identity() -> str:

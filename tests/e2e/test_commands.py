@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
 from cryptography import x509
@@ -246,6 +247,32 @@ async def test_a_key_is_rotated_while_the_charge_point_is_connected(running: Run
     assert await connects(running.url, identity, old) == 401
     assert await connects(running.url, identity, made["key"]) == 101
     assert await connects(running.url, identity, told["value"]) == 101
+
+
+async def test_an_operator_brings_a_key_along(running: Running, box: Box) -> None:
+    identity, brought = box.created["identity"], b"Brought along 16"
+    order = {
+        "action": "ChangeConfiguration",
+        "payload": {"key": "AuthorizationKey", "value": brought.hex()},
+    }
+    assert await box.refused("POST", "/commands", order) == 422, "owners have /key"
+    operator = await Person.register(running.api.port, "operator")
+    database = await asyncpg.connect(running.stack.database.application)
+    await database.execute("update users set role = 'operator' where email = $1", operator.email)
+    await database.close()
+    box.wire.answers["ChangeConfiguration"] = {"status": "Accepted"}
+    for wrong in ("00" * 15, "00" * 21, "no digits at all", ""):
+        answer = await operator.http.post(
+            f"{box.path}/commands", json={**order, "payload": {"key": "authorizationkey", "value": wrong}}
+        )
+        assert answer.status_code == 422
+    command = await operator.post(f"{box.path}/commands", order)
+    assert (command["status"], command["payload"]["value"]) == ("accepted", "***")
+    assert await box.wire.next_command("ChangeConfiguration") == order["payload"]
+    assert await connects(running.url, identity, box.created["key"]) == 401
+    assert await connects(running.url, identity, brought.hex()) == 101, "some present the digits, not the bytes"
+    assert await connects(running.url, identity, brought.decode()) == 101
+    await operator.close()
 
 
 def signing_request(name: str) -> str:
