@@ -19,6 +19,7 @@ from api.listener.chores import (
     SWEEP_EVERY_S,
     LiveKeeper,
     Sweeper,
+    drop_expired,
     every,
     make_partitions,
 )
@@ -43,7 +44,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     listener_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(listener_id=listener_id)
     if settings.listener_metrics_port:
-        start_http_server(settings.listener_metrics_port, addr="127.0.0.1")
+        start_http_server(settings.listener_metrics_port, addr=settings.listener_metrics_host)
     bus, pool = make_bus(settings), await make_pool(settings)
     storage = Storage(pool)
     outbox = Outbox(bus)
@@ -56,7 +57,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
 
     async def start_chores() -> None:
         if background == vital:
-            background.extend(chores(storage, bus, listener_id))
+            background.extend(chores(storage, bus, listener_id, settings))
 
     try:
         await membership.keep(stop, start_chores)
@@ -76,12 +77,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     return 0
 
 
-def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
+def chores(storage: Storage, bus: Bus, listener_id: str, settings: Settings) -> list[asyncio.Task[None]]:
     """The tasks that run by the clock, from the moment that the database is known to be migrated."""
     return [
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
+        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: drop_expired(storage, settings))),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a listener does by the clock: sweeping commands, keeping the live state filled, making partitions."""
+"""What a listener does by the clock: sweeping commands, keeping the live state filled, partitions. No messages here."""
 
 import asyncio
 import contextlib
@@ -18,6 +18,7 @@ from api.charge_points.live_rebuild import Known, pages
 from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
+from api.settings import Settings
 from wire.messages import Command
 
 log = structlog.get_logger(__name__)
@@ -47,6 +48,16 @@ async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 async def make_partitions(storage: Storage) -> None:
     """Months ahead of time, so that no row ever waits for one."""
     await storage.attempt(lambda connection: connection.execute("select ensure_partitions()"))
+
+
+async def drop_expired(storage: Storage, settings: Settings) -> None:
+    """Retention by data class: months of frames and of meter values that are wholly past their time."""
+    days, months = settings.message_log_days, settings.meter_values_months
+    rows = await storage.attempt(
+        lambda connection: connection.fetch("select drop_expired($1, $2) as name", days, months)
+    )
+    if rows:
+        log.info("expired partitions dropped", partitions=[row["name"] for row in rows])
 
 
 class Sweeper:
