@@ -9,6 +9,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Final
 
 import structlog
@@ -104,7 +105,7 @@ def create_app(settings: Settings) -> FastAPI:
         generate_unique_id_function=_operation_id,
     )
     app.state.settings = settings
-    app.state.access_tokens = make_access_tokens(settings)
+    app.state.access_tokens = make_access_tokens(settings, datetime.now(UTC))
     app.state.passwords = Passwords()
     app.state.database = Database(make_engine(settings))
     app.state.bus = make_bus(settings)

@@ -25,6 +25,8 @@ class Settings(BaseSettings):
     redis_url: SecretStr = SecretStr("redis://127.0.0.1:6379/0")
     redis_prefix: str = Field(default="voltuj:", pattern=r"^[A-Za-z0-9:_-]{0,64}$")
     jwt_secret: SecretStr = Field(default=SecretStr(""), description="at least 32 characters; needed by the HTTP api")
+    jwt_secret_previous: SecretStr = SecretStr("")
+    """The secret before this one: its tokens count for the life of an access token after the start of the process."""
     public_api_url: str = "http://127.0.0.1:8000"
     public_ocpp_url: str = "wss://localhost:9000"
     """What an owner types into a wallbox, before the identity."""
@@ -34,8 +36,9 @@ class Settings(BaseSettings):
     api_port: int = Field(default=8000, ge=0, le=65535)
     trusted_proxies: str = ""
     """Addresses, comma-separated, whose X-Forwarded-For and -Proto headers are believed; empty: nobody's."""
+    listener_metrics_host: str = "127.0.0.1"
     listener_metrics_port: int = Field(default=0, ge=0, le=65535)
-    """Loopback port of the listener's Prometheus metrics; 0 turns them off."""
+    """Of the listener's Prometheus metrics; 0 turns them off."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
     connection_time_out_s: int = Field(default=120, ge=1, le=3600)
     """After how long an accepted remote start without a session counts as failed, where the charge point's own
@@ -47,7 +50,9 @@ class Settings(BaseSettings):
     largest_file_mib: int = Field(default=200, ge=1, le=4096)
     ca_password: SecretStr = SecretStr("")
     """Encrypts the key of the certificate authority in the database; empty: it is stored as it is."""
-    message_log_days: int = Field(default=30, ge=1)
+    message_log_days: int = Field(default=30, ge=1, le=3660)
+    meter_values_months: int = Field(default=0, ge=0, le=1200)
+    """0 keeps them for ever. Rated sessions keep the samples that they used in their charge detail record."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

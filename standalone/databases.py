@@ -46,8 +46,8 @@ async def create_database(
     connection = await asyncpg.connect(server_url)
     try:
         await connection.execute("select pg_advisory_lock(hashtext('voltuj roles'))")
-        for role in (owner, application):
-            await _ensure_role(connection, role, password)
+        await _ensure_role(connection, owner, password, "login createdb")
+        await _ensure_role(connection, application, password, "login")
         if not await connection.fetchval("select 1 from pg_database where datname = $1", name):
             from_template = f' template "{template}"' if template else ""
             await connection.execute(f'create database "{name}" owner "{owner}"{from_template}')
@@ -60,11 +60,11 @@ async def create_database(
     )
 
 
-async def _ensure_role(connection: asyncpg.Connection, role: str, password: str) -> None:
+async def _ensure_role(connection: asyncpg.Connection, role: str, password: str, rights: str) -> None:
     exists = await connection.fetchval("select 1 from pg_roles where rolname = $1", role)
     verb = "alter" if exists else "create"
-    statement = await connection.fetchval("select format('%s role %I login password %L', $1::text, $2::text, $3::text)",
-                                          verb, role, password)  # fmt: skip
+    query = "select format('%s role %I %s password %L', $1::text, $2::text, $3::text, $4::text)"
+    statement = await connection.fetchval(query, verb, role, rights, password)
     await connection.execute(statement)
 
 

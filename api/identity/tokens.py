@@ -7,7 +7,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 from jose import JWTError, jwt
@@ -28,6 +28,8 @@ EXAMPLE_SECRETS: Final = frozenset(
     }
 )
 EXAMPLE_WORDS: Final = ("change-me", "changeme", "change_me", "change-this", "changethis", "change_this", "replace")
+ROLL_OUT: Final = timedelta(minutes=5)
+"""After the first process with a new secret, others still sign with the old one until they are restarted too."""
 REQUIRED_CLAIMS: Final = ("iss", "aud", "exp", "iat", "sub", "jti")
 
 
@@ -40,12 +42,21 @@ class AccessClaims:
 
 
 @dataclass(frozen=True, slots=True)
+class Previous:
+    """The secret that was replaced: it signs nothing, and nothing counts that expires after `until`."""
+
+    secret: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AccessTokens:
-    """Issues and reads access tokens under one secret."""
+    """Issues access tokens under one secret, and reads those of the secret before it for as long as they live."""
 
     secret: str
     issuer: str
     lifetime: timedelta
+    previous: Previous | None = None
 
     def issue(self, claims: AccessClaims, now: datetime) -> str:
         """A signed token that counts until `now + lifetime`."""
@@ -67,25 +78,42 @@ class AccessTokens:
         Raises:
             Unauthenticated: anything is wrong with it.
         """
-        options = {f"require_{claim}": True for claim in REQUIRED_CLAIMS}
         try:
-            body = jwt.decode(
-                token, self.secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=self.issuer, options=options
-            )
+            body = self._decode(token)
             return AccessClaims(UUID(body["sub"]), UUID(body["sid"]))
         except (JWTError, KeyError, ValueError, TypeError, AttributeError):
             raise Unauthenticated from None
 
+    def _decode(self, token: str) -> dict[str, Any]:
+        try:
+            return self._verify(token, self.secret)
+        except JWTError:
+            if self.previous is None:
+                raise
+            body = self._verify(token, self.previous.secret)
+            if body["exp"] > self.previous.until.timestamp():
+                raise
+            return body
 
-def make_access_tokens(settings: Settings) -> AccessTokens:
-    """The tokens of this installation.
+    def _verify(self, token: str, secret: str) -> dict[str, Any]:
+        options = {f"require_{claim}": True for claim in REQUIRED_CLAIMS}
+        return jwt.decode(token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=self.issuer, options=options)
+
+
+def make_access_tokens(settings: Settings, started_at: datetime) -> AccessTokens:
+    """The tokens of this installation, for a process that starts at `started_at`.
+
+    What the previous secret signed before then has expired a lifetime later; the roll-out may take a while.
 
     Raises:
         SettingsError: JWT_SECRET is missing, short, or a well-known example.
     """
     secret = settings.jwt_secret.get_secret_value()
     check_secret(secret)
-    return AccessTokens(secret, settings.public_api_url, timedelta(minutes=settings.access_token_minutes))
+    lifetime = timedelta(minutes=settings.access_token_minutes)
+    old = settings.jwt_secret_previous.get_secret_value()
+    previous = Previous(old, started_at + ROLL_OUT + lifetime) if old else None
+    return AccessTokens(secret, settings.public_api_url, lifetime, previous)
 
 
 def check_secret(secret: str) -> None:

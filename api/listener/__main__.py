@@ -22,6 +22,7 @@ from api.listener.chores import (
     Follower,
     LiveKeeper,
     Sweeper,
+    drop_expired,
     every,
     make_partitions,
     work_in_background,
@@ -47,7 +48,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     listener_id = f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
     structlog.contextvars.bind_contextvars(listener_id=listener_id)
     if settings.listener_metrics_port:
-        start_http_server(settings.listener_metrics_port, addr="127.0.0.1")
+        start_http_server(settings.listener_metrics_port, addr=settings.listener_metrics_host)
     bus, pool = make_bus(settings), await make_pool(settings)
     storage = Storage(pool)
     outbox = Outbox(bus)
@@ -88,6 +89,7 @@ def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> 
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
+        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: drop_expired(storage, settings))),
     ]
 
 

@@ -1,4 +1,4 @@
-"""What a listener does by the clock: sweeping commands, keeping the live state filled, making partitions."""
+"""What a listener does by the clock: sweeping commands, keeping the live state filled, partitions. No messages here."""
 
 import asyncio
 import contextlib
@@ -60,6 +60,16 @@ async def work_in_background(storage: Storage) -> None:
     now = datetime.now(UTC)
     await storage.attempt(lambda connection: background.request_missing_statuses(connection, now))
     await storage.attempt(lambda connection: background.configure(connection, now))
+
+
+async def drop_expired(storage: Storage, settings: Settings) -> None:
+    """Retention by data class: months of frames and of meter values that are wholly past their time."""
+    days, months = settings.message_log_days, settings.meter_values_months
+    rows = await storage.attempt(
+        lambda connection: connection.fetch("select drop_expired($1, $2) as name", days, months)
+    )
+    if rows:
+        log.info("expired partitions dropped", partitions=[row["name"] for row in rows])
 
 
 class Sweeper:

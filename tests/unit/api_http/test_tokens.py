@@ -10,7 +10,7 @@ import pytest
 from jose import jwt
 
 from api.errors import Unauthenticated
-from api.identity.tokens import AccessClaims, AccessTokens, check_secret
+from api.identity.tokens import AccessClaims, AccessTokens, Previous, check_secret
 from api.settings import SettingsError
 
 SECRET = "for-these-tests-only-7Jq2vX9pLm4Rz8Wb"
@@ -114,3 +114,24 @@ def test_a_weak_secret_is_refused_by_name(secret: str) -> None:
 
 def test_a_good_secret_is_accepted() -> None:
     check_secret(SECRET)
+
+
+OLDER = "the-one-before-8Hn3wQz6Tb1Ys5Kd"
+
+
+def rotated(until: datetime) -> AccessTokens:
+    return AccessTokens(SECRET, "https://voltuj.test", timedelta(minutes=15), Previous(OLDER, until))
+
+
+def test_tokens_of_the_previous_secret_count_while_they_live() -> None:
+    tokens = rotated(datetime.now(UTC) + timedelta(minutes=15))
+    assert tokens.read(sign(body(), OLDER)) == CLAIMS
+    assert tokens.read(sign(body())) == CLAIMS
+    assert tokens.read(tokens.issue(CLAIMS, datetime.now(UTC))) == TOKENS.read(tokens.issue(CLAIMS, datetime.now(UTC)))
+
+
+@pytest.mark.parametrize("changes", [{"exp": int(datetime.now(UTC).timestamp()) + 3600}, {"aud": "x"}, {"exp": 1}])
+def test_the_previous_secret_makes_no_new_tokens(changes: dict[str, Any]) -> None:
+    """Whoever still has it cannot sign one that lasts."""
+    with pytest.raises(Unauthenticated):
+        rotated(datetime.now(UTC) + timedelta(minutes=15)).read(sign(body(**changes), OLDER))

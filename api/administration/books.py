@@ -1,0 +1,71 @@
+"""Do the books add up: every transaction against its stop, its registers and its charge detail record. Changes nothing.
+
+A difference is a bug or a hand in the database; a session that is held for a person is not one.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+import asyncpg
+import orjson
+
+PAGE: Final = 500
+TRANSACTIONS: Final = """
+select t.id, t.public_id, t.status, t.meter_start_wh, t.meter_stop_wh, t.energy_wh, t.total_minor, t.currency,
+    t.held_reasons, t.charge_detail_record, s.meter_stop_wh as applied_stop_wh, coalesce(s.number, 0) as applied_stops
+from transactions t left join lateral (
+    select count(*) as number, min(meter_stop_wh) as meter_stop_wh from transaction_stops
+    where transaction_id = t.id and applied
+) s on true
+order by t.id
+"""
+
+
+async def check_books(connection: asyncpg.Connection) -> AsyncIterator[tuple[str, list[str]]]:
+    """(public id, differences) of every transaction, all as of one moment.
+
+    Raises:
+        asyncpg.PostgresError, OSError: the database refuses or is away.
+    """
+    await connection.set_type_codec("jsonb", encoder=orjson.dumps, decoder=orjson.loads, schema="pg_catalog")
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        async for row in connection.cursor(TRANSACTIONS, prefetch=PAGE):
+            yield str(row["public_id"]), differences(row)
+
+
+def differences(row: Mapping[str, Any]) -> list[str]:
+    """What does not add up in one row of `TRANSACTIONS`, a sentence each. Pure."""
+    found = [f"{name} is negative: {row[name]}" for name in ("energy_wh", "total_minor") if (row[name] or 0) < 0]
+    if row["status"] == "stopped":
+        found += _of_a_stopped(row)
+    if (row["charge_detail_record"] is None) != (row["total_minor"] is None):
+        found.append("of charge detail record and total_minor one is there and the other is not")
+    elif row["charge_detail_record"] is not None:
+        found += _of_a_rated(row, row["charge_detail_record"])
+    return found
+
+
+def _of_a_stopped(row: Mapping[str, Any]) -> list[str]:
+    if row["applied_stops"] != 1:
+        return [f"stopped, with {row['applied_stops']} applied stops"]
+    found = []
+    if row["meter_stop_wh"] != row["applied_stop_wh"]:
+        found.append(f"meter_stop_wh is {row['meter_stop_wh']}, its stop says {row['applied_stop_wh']}")
+    energy_wh = (row["meter_stop_wh"] or 0) - row["meter_start_wh"]
+    if energy_wh >= 0 and row["energy_wh"] != energy_wh:
+        found.append(f"energy_wh is {row['energy_wh']}, the registers say {energy_wh}")
+    if energy_wh < 0 and not row["held_reasons"]:
+        found.append("the register went backwards, and nobody holds the session")
+    return found
+
+
+def _of_a_rated(row: Mapping[str, Any], record: Mapping[str, Any]) -> list[str]:
+    found = [
+        f"{name} is {row[name]}, its charge detail record says {record.get(name)}"
+        for name in ("meter_start_wh", "meter_stop_wh", "energy_wh", "total_minor", "currency")
+        if row[name] != record.get(name)
+    ]
+    lines = sum(line["amount_minor"] for line in record.get("lines", []))
+    if lines != row["total_minor"]:
+        found.append(f"total_minor is {row['total_minor']}, the lines add up to {lines}")
+    return found

@@ -1,0 +1,49 @@
+"""Making somebody an operator from the command line, which is how an installation gets its first one. No HTTP here."""
+
+from datetime import datetime
+from enum import Enum
+from typing import Final
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.identity import operations
+from api.schema import users
+
+SHORTEST_PASSWORD: Final = 10
+"""As in the registration by HTTP."""
+
+
+class Standing(Enum):
+    """What an e-mail address is to the installation."""
+
+    UNKNOWN = "unknown"
+    USER = "user"
+    OPERATOR = "operator"
+    DISABLED = "disabled"
+
+
+async def standing(connection: AsyncConnection, email: str) -> Standing:
+    """Who has this normalised e-mail."""
+    query = select(users.c.role, users.c.disabled_at).where(users.c.email == email)
+    found = (await connection.execute(query)).one_or_none()
+    if found is None:
+        return Standing.UNKNOWN
+    return Standing.DISABLED if found.disabled_at else Standing(found.role)
+
+
+async def create(connection: AsyncConnection, email: str, password_hash: str, now: datetime) -> None:
+    """A new account that is an operator.
+
+    Raises:
+        api.errors.Conflict: the e-mail has an account.
+    """
+    await operations.register(
+        connection, email=email, password_hash=password_hash, display_name="", language="en", now=now
+    )
+    await promote(connection, email)
+
+
+async def promote(connection: AsyncConnection, email: str) -> None:
+    """Makes an existing user an operator; the password stays."""
+    await connection.execute(update(users).where(users.c.email == email).values(role="operator"))
