@@ -36,6 +36,8 @@ class Settings(BaseSettings):
     listener_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Loopback port of the listener's Prometheus metrics; 0 turns them off."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
+    platform_fee_bp: int = Field(default=0, ge=0, le=10_000)
+    """What the platform takes of the net amount of a session, in hundredths of a percent."""
     message_log_days: int = Field(default=30, ge=1)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

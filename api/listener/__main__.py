@@ -16,11 +16,13 @@ from api.database import make_pool
 from api.listener.chores import (
     LIVE_EVERY_S,
     PARTITIONS_EVERY_S,
+    SETTLE_EVERY_S,
     SWEEP_EVERY_S,
     LiveKeeper,
     Sweeper,
     every,
     make_partitions,
+    settle_due,
 )
 from api.listener.dispatch import Dispatch
 from api.listener.membership import Membership
@@ -56,7 +58,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
 
     async def start_chores() -> None:
         if background == vital:
-            background.extend(chores(storage, bus, listener_id))
+            background.extend(chores(storage, bus, listener_id, settings.platform_fee_bp))
 
     try:
         await membership.keep(stop, start_chores)
@@ -76,10 +78,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     return 0
 
 
-def chores(storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
+def chores(storage: Storage, bus: Bus, listener_id: str, fee_bp: int) -> list[asyncio.Task[None]]:
     """The tasks that run by the clock, from the moment that the database is known to be migrated."""
     return [
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
+        asyncio.create_task(every(SETTLE_EVERY_S, lambda: settle_due(storage, fee_bp))),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
     ]

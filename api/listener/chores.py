@@ -1,4 +1,4 @@
-"""What a listener does by the clock: sweeping commands, keeping the live state filled, making partitions."""
+"""What a listener does by the clock: sweeping commands, settling sessions, keeping live state, making partitions."""
 
 import asyncio
 import contextlib
@@ -18,11 +18,15 @@ from api.charge_points.live_rebuild import Known, pages
 from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
+from api.settlement.settling import settle_next
 from wire.messages import Command
 
 log = structlog.get_logger(__name__)
 
 SWEEP_EVERY_S: Final = 1.0
+SETTLE_EVERY_S: Final = 1.0
+MOST_SETTLED: Final = 1000
+"""Sessions that one turn settles at most; what is left waits for the next."""
 LIVE_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
@@ -47,6 +51,17 @@ async def every(seconds: float, chore: Callable[[], Awaitable[None]]) -> None:
 async def make_partitions(storage: Storage) -> None:
     """Months ahead of time, so that no row ever waits for one."""
     await storage.attempt(lambda connection: connection.execute("select ensure_partitions()"))
+
+
+async def settle_due(storage: Storage, fee_bp: int) -> None:
+    """Settles what is due, each session in a database transaction of its own; listeners share the work by its locks."""
+
+    async def settle_one(connection: asyncpg.Connection) -> bool:
+        return await settle_next(connection, fee_bp, datetime.now(UTC)) is not None
+
+    for _ in range(MOST_SETTLED):
+        if not await storage.attempt(settle_one):
+            return
 
 
 class Sweeper:
