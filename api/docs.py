@@ -33,6 +33,7 @@ TAGS = [
     {"name": "message log", "description": "What was said on the wire."},
     {"name": "commands", "description": "CALLs to a charge point, and what became of them."},
     {"name": "transactions", "description": "Charging sessions, their meter values and prices."},
+    {"name": "books", "description": "Who owes whom: accounts, transfers, statements, decisions about held sessions."},
     {"name": "sharing", "description": "With whom a charge point is shared."},
     {"name": "id tags", "description": "Cards and apps by which charge points know a person."},
     {"name": "system", "description": "For whoever runs this installation."},

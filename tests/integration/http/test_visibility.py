@@ -12,6 +12,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "action": "RemoteStopTransaction",
         "payload": {"transactionId": 1},
     },
+    "post /api/v1/transactions/{transaction_id}/decisions": {"decision": "bill", "note": "It is mine."},
+    "post /api/v1/transactions/{transaction_id}/corrections": {"meter_stop_wh": 1, "note": "It is mine."},
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
 }
 
@@ -27,12 +29,16 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     friend = await site.person("friend")
     grant = await owner.post(f"/charge-points/{created['id']}/grants", {"email": friend.email})
     tag = await owner.post("/id-tags", {"tag": "CARD1"})
+    account = await site.value(
+        "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
+    )
     return {
         "charge_point_id": created["id"],
         "transaction_id": transaction,
         "command_id": command["id"],
         "grant_id": grant["id"],
         "id_tag_id": tag["id"],
+        "account_id": str(account),
     }
 
 
