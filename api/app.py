@@ -51,6 +51,8 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
+from api.settlement import decision_routes
+from api.settlement import routes as settlement_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
 from api.transactions import routes as transaction_routes
@@ -81,6 +83,8 @@ ROUTERS: Final = (
     security_routes.router,
     certificate_routes.router,
     transaction_routes.router,
+    decision_routes.router,
+    settlement_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
     health_router,

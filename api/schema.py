@@ -11,6 +11,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     Identity,
@@ -548,6 +549,7 @@ transactions = Table(
     Column("currency", String(3)),
     Column("total_minor", BigInteger),
     Column("charge_detail_record", JSONB),
+    Column("settled_at", TIMESTAMP),
     _created_at(),
     UniqueConstraint("charge_point_id", "ocpp_transaction_id"),
     UniqueConstraint("charge_point_id", "connector_id", "id_tag", "started_at", "meter_start_wh", "occurrence",
@@ -555,6 +557,8 @@ transactions = Table(
     Index("ix_transactions_charge_point_id_started_at", "charge_point_id", "started_at"),
     Index("ix_transactions_driver_id_started_at", "driver_id", "started_at"),
     Index("ix_transactions_active", "charge_point_id", "connector_id", postgresql_where=text("status = 'active'")),
+    Index("ix_transactions_due", "id", postgresql_where=text(
+        "status = 'stopped' and settled_at is null and total_minor is not null and cardinality(held_reasons) = 0")),
     comment="tariff is frozen at the start. A session with held_reasons is never billed without a person.",
 )  # fmt: skip
 
@@ -592,4 +596,77 @@ meter_values = Table(
     Index("ix_meter_values_transaction_id_sampled_at", "transaction_id", "sampled_at"),
     postgresql_partition_by="RANGE (sampled_at)",
     comment="One row a meterValue; energy_wh is Energy.Active.Import.Register at the outlet. digest ends duplicates.",
+)
+
+# --- settlement: the restricted role may only read and add here ----------------------------------------------------
+
+ledger_accounts = Table(
+    "ledger_accounts",
+    metadata,
+    _uuid_key(),
+    Column("kind", Text, CheckConstraint("kind in ('driver', 'owner', 'platform', 'bank')", name="kind"),
+           nullable=False),
+    Column("user_id", ForeignKey("users.id")),
+    _created_at(),
+    CheckConstraint("(user_id is null) = (kind in ('platform', 'bank'))", name="holder"),
+    UniqueConstraint("user_id", "kind", postgresql_nulls_not_distinct=True),
+    comment="Accounts of people as drivers and as owners, and of the house. A person is an opaque id here.",
+)  # fmt: skip
+
+decisions = Table(
+    "decisions",
+    metadata,
+    _uuid_key(),
+    Column("transaction_id", ForeignKey("transactions.id"), nullable=False, index=True),
+    Column("decision", Text, CheckConstraint("decision in ('bill', 'waive', 'correct')", name="decision"),
+           nullable=False),
+    Column("note", Text, nullable=False),
+    Column("held_reasons", ARRAY(Text), nullable=False),
+    Column("meter_start_wh", BigInteger),
+    Column("meter_stop_wh", BigInteger),
+    Column("stopped_at", TIMESTAMP),
+    Column("decided_by", ForeignKey("users.id"), nullable=False),
+    Column("decided_at", TIMESTAMP, nullable=False),
+    comment="Who decided what about a session, when and why; held_reasons as they were, registers of a correction.",
+)  # fmt: skip
+
+settlements = Table(
+    "settlements",
+    metadata,
+    _uuid_key(),
+    Column("transaction_id", ForeignKey("transactions.id"), nullable=False),
+    Column("revision", Integer, CheckConstraint("revision >= 0", name="revision"), nullable=False),
+    Column("decision_id", ForeignKey("decisions.id")),
+    Column("driver_account_id", ForeignKey("ledger_accounts.id")),
+    Column("owner_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("net_minor", BigInteger, nullable=False),
+    Column("vat_minor", BigInteger, nullable=False),
+    Column("fee_bp", Integer, CheckConstraint("fee_bp between 0 and 10000", name="fee_bp"), nullable=False),
+    Column("charge_detail_record", JSONB),
+    Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("posted_by", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+    UniqueConstraint("transaction_id", "revision"),
+    comment="What a session comes to; a correction is a further revision. posted_by is the database transaction of "
+    "its making, set by a trigger: only that one may add transfers to it.",
+)
+
+transfers = Table(
+    "transfers",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("public_id", UUID(as_uuid=True), nullable=False, unique=True, server_default=text("gen_random_uuid()")),
+    Column("settlement_id", ForeignKey("settlements.id"), nullable=False, index=True),
+    Column("debit_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("credit_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("kind", Text, CheckConstraint("kind in ('charge', 'vat', 'platform_fee')", name="kind"), nullable=False),
+    Column("is_reversal", Boolean, nullable=False),
+    Column("booked_on", Date, nullable=False),
+    Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
+    CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
+    Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
+    Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
+    comment="amount_minor from debit to credit. booked_on is the day of posting where the charge point stands.",
 )

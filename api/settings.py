@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     listener_metrics_port: int = Field(default=0, ge=0, le=65535)
     """Of the listener's Prometheus metrics; 0 turns them off."""
     database_pool_size: int = Field(default=10, ge=1, le=200)
+    platform_fee_bp: int = Field(default=0, ge=0, le=10_000)
+    """What the platform takes of the net amount of a session, in hundredths of a percent."""
     connection_time_out_s: int = Field(default=120, ge=1, le=3600)
     """After how long an accepted remote start without a session counts as failed, where the charge point's own
     ConnectionTimeOut is not known."""

@@ -7,16 +7,31 @@ zero by construction. Accounts are opaque ids; nothing here knows a person.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from api.accounting.money import divide_half_even
-from api.accounting.rating import ChargeDetailRecord
 
 ALL_BP: Final = 10_000
 CHARGE: Final = "charge"
 VAT: Final = "vat"
 PLATFORM_FEE: Final = "platform_fee"
 Kind = Literal["charge", "vat", "platform_fee"]
+
+
+class Priced(Protocol):
+    """What a session comes to: a charge detail record, or what was kept of one."""
+
+    @property
+    def currency(self) -> str:
+        """ISO 4217."""
+
+    @property
+    def net_minor(self) -> int:
+        """The total without VAT."""
+
+    @property
+    def vat_minor(self) -> int:
+        """The VAT in the total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +73,7 @@ class Transfer:
             raise ValueError(f"a transfer from {self.debit} to itself moves nothing")
 
 
-def post(record: ChargeDetailRecord, accounts: Accounts, terms: Terms) -> tuple[Transfer, ...]:
+def post(record: Priced, accounts: Accounts, terms: Terms) -> tuple[Transfer, ...]:
     """What a session comes to: the driver pays the owner its price and VAT, the owner pays the platform its fee.
 
     The fee is `fee_bp` of the net total (VAT is not the owner's income), rounded once a session, half to even.

@@ -18,6 +18,7 @@ from api.listener.chores import (
     FOLLOW_EVERY_S,
     LIVE_EVERY_S,
     PARTITIONS_EVERY_S,
+    SETTLE_EVERY_S,
     SWEEP_EVERY_S,
     Follower,
     LiveKeeper,
@@ -25,6 +26,7 @@ from api.listener.chores import (
     drop_expired,
     every,
     make_partitions,
+    settle_due,
     work_in_background,
 )
 from api.listener.dispatch import Dispatch
@@ -86,6 +88,7 @@ def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> 
     return [
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
         asyncio.create_task(every(FOLLOW_EVERY_S, Follower(storage, settings).follow)),
+        asyncio.create_task(every(SETTLE_EVERY_S, lambda: settle_due(storage, settings.platform_fee_bp))),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),

@@ -1,4 +1,4 @@
-"""What a listener does by the clock: sweeping commands, keeping the live state filled, partitions. No messages here."""
+"""What a listener does by the clock: commands, settling, live state, background work, partitions. No messages here."""
 
 import asyncio
 import contextlib
@@ -21,12 +21,16 @@ from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
 from api.settings import Settings
+from api.settlement.settling import settle_next
 from wire.messages import Command
 
 log = structlog.get_logger(__name__)
 
 SWEEP_EVERY_S: Final = 1.0
 FOLLOW_EVERY_S: Final = 1.0
+SETTLE_EVERY_S: Final = 1.0
+MOST_SETTLED: Final = 1000
+"""Sessions that one turn settles at most; what is left waits for the next."""
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
@@ -70,6 +74,17 @@ async def drop_expired(storage: Storage, settings: Settings) -> None:
     )
     if rows:
         log.info("expired partitions dropped", partitions=[row["name"] for row in rows])
+
+
+async def settle_due(storage: Storage, fee_bp: int) -> None:
+    """Settles what is due, each session in a database transaction of its own; listeners share the work by its locks."""
+
+    async def settle_one(connection: asyncpg.Connection) -> bool:
+        return await settle_next(connection, fee_bp, datetime.now(UTC)) is not None
+
+    for _ in range(MOST_SETTLED):
+        if not await storage.attempt(settle_one):
+            return
 
 
 class Sweeper:

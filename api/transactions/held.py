@@ -19,6 +19,8 @@ ID_TAG_NOT_ACCEPTED: Final = "id_tag_not_accepted"
 """Energy flowed for an idTag that was refused: there is nobody to bill."""
 TARIFF_UNREADABLE: Final = "tariff_unreadable"
 """Its frozen tariff cannot be rated by this version."""
+NOT_BILLABLE: Final = "not_billable"
+"""It is rated, but has nobody to bill, or a record that does not add up."""
 
 
 def with_reasons(held: Iterable[str], new: Iterable[str]) -> list[str]:

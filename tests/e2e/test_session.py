@@ -131,6 +131,35 @@ async def test_a_guest_with_a_grant_charges_and_a_stranger_does_not(running: Run
         await person.close()
 
 
+async def balance(person: Person) -> dict[str, str]:
+    """What stands on each of a person's accounts, by its kind."""
+    accounts = (await person.get("/accounts"))["items"]
+    return {account["kind"]: each["balance"] for account in accounts for each in account["balances"]}
+
+
+async def test_a_guest_charges_and_the_balances_show_it(running: Running) -> None:
+    """By the wallbox's own Stop, also where it is sent again."""
+    owner, guest = running.owner, await Person.register(running.api.port, "guest")
+    created, card = await owner.wallbox(), await guest.card()
+    await owner.post(f"/charge-points/{created['id']}/grants", {"email": guest.email})
+    async with Wallbox(running.url, created["identity"], created["key"]) as wallbox:
+        await wallbox.boot()
+        started = await wallbox.start(card, 1000, at=wallbox.began_at)
+        for _ in range(2):
+            await wallbox.stop(started.transaction_id, 3000, card, at=wallbox.ended_at)
+
+    async def is_settled() -> bool:
+        return await balance(guest) == {"driver": "-11.00"}
+
+    await eventually(is_settled, "the guest's balance")
+    assert await balance(owner) == {"owner": "11.00"}
+    [account] = (await guest.get("/accounts"))["items"]
+    [transfer] = (await guest.get(f"/accounts/{account['id']}/transfers"))["items"]
+    [transaction] = (await guest.get("/transactions"))["items"]
+    assert transfer["transaction_id"] == transaction["id"]
+    await guest.close()
+
+
 async def test_replays_get_the_same_answers_and_make_one_row(running: Running) -> None:
     owner = running.owner
     created, card = await owner.wallbox(), await owner.card()

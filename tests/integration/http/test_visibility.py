@@ -12,6 +12,8 @@ BODIES: dict[str, dict[str, Any]] = {
         "action": "RemoteStopTransaction",
         "payload": {"transactionId": 1},
     },
+    "post /api/v1/transactions/{transaction_id}/decisions": {"decision": "bill", "note": "It is mine."},
+    "post /api/v1/transactions/{transaction_id}/corrections": {"meter_stop_wh": 1, "note": "It is mine."},
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
     "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
@@ -55,6 +57,9 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
            select owner_id, id, 'diagnostics', 'log', 1, '' from charge_points where id = $1 returning id""",
         created["id"],
     )
+    account = await site.value(
+        "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
+    )
     return {
         "batch_id": batch["id"],
         "reservation_id": "1",
@@ -68,6 +73,7 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "id_tag_id": tag["id"],
         "unprocessed_id": str(await site.value("select id from unprocessed")),
         "knock_id": str(await site.value(KNOCK)),
+        "account_id": str(account),
     }
 
 

@@ -1,0 +1,137 @@
+"""The ledger in PostgreSQL: accounts, settlements and their transfers are added and read here, never changed.
+
+What is posted follows from `api.accounting.postings`; when and why is decided by the callers, who also commit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+import asyncpg
+import orjson
+
+from api.accounting.postings import Transfer
+
+DRIVER: Final = "driver"
+OWNER: Final = "owner"
+FIND_PLATFORM: Final = "select id from ledger_accounts where kind = 'platform'"
+FIND_ACCOUNT: Final = "select id from ledger_accounts where user_id = $1 and kind = $2"
+OPEN_ACCOUNT: Final = "insert into ledger_accounts (user_id, kind) values ($1, $2) on conflict do nothing returning id"
+LATEST: Final = """
+select revision, driver_account_id, owner_account_id, fee_bp from settlements
+where transaction_id = $1 order by revision desc limit 1
+"""
+POSTED: Final = """
+select p.debit_account_id, p.credit_account_id, p.amount_minor, p.currency, p.kind, p.is_reversal
+from transfers p join settlements s on s.id = p.settlement_id
+where s.transaction_id = $1
+"""
+ADD_SETTLEMENT: Final = """
+insert into settlements (transaction_id, revision, decision_id, driver_account_id, owner_account_id, currency,
+    net_minor, vat_minor, fee_bp, charge_detail_record)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)
+returning id
+"""
+ADD_TRANSFERS: Final = """
+insert into transfers (settlement_id, debit_account_id, credit_account_id, amount_minor, currency, kind, is_reversal,
+    booked_on)
+select $1::uuid, t.*, $8::date
+from unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::boolean[]) as t
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """The accounts of a session and the platform's fee on it: those of its first settlement hold for corrections."""
+
+    driver: UUID | None
+    owner: UUID
+    fee_bp: int
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """A settlement that is to be added."""
+
+    transaction_id: int
+    number: int
+    decision_id: UUID | None
+    parties: Parties
+    currency: str
+    net_minor: int
+    vat_minor: int
+    charge_detail_record: Mapping[str, Any] | None
+
+
+async def account_of(connection: asyncpg.Connection, user_id: UUID, kind: str) -> UUID:
+    """A person's account of a kind, opened where there is none; of two that open it at once one waits."""
+    for query in (FIND_ACCOUNT, OPEN_ACCOUNT, FIND_ACCOUNT):
+        found: UUID | None = await connection.fetchval(query, user_id, kind)
+        if found is not None:
+            return found
+    raise LookupError(f"account {kind} of {user_id} was neither found nor opened")
+
+
+async def platform_account(connection: asyncpg.Connection) -> UUID:
+    """The account of the house; the migration opened it."""
+    found: UUID = await connection.fetchval(FIND_PLATFORM)
+    return found
+
+
+async def open_parties(connection: asyncpg.Connection, driver_id: UUID | None, owner_id: UUID, fee_bp: int) -> Parties:
+    """The accounts of a session that was never settled; an owner who drives is the owner alone."""
+    people = {OWNER: owner_id} | ({DRIVER: driver_id} if driver_id not in {None, owner_id} else {})
+    opened = {}
+    for kind, user_id in sorted(people.items(), key=lambda item: (str(item[1]), item[0])):  # one order: no deadlock
+        assert user_id is not None  # noqa: S101 - for the type checker
+        opened[kind] = await account_of(connection, user_id, kind)
+    driver = opened[OWNER] if driver_id == owner_id else opened.get(DRIVER)
+    return Parties(driver, opened[OWNER], fee_bp)
+
+
+async def latest_revision(connection: asyncpg.Connection, transaction_id: int) -> tuple[int, Parties] | None:
+    """The newest settlement's number and its parties; None where the session was never settled."""
+    row = await connection.fetchrow(LATEST, transaction_id)
+    if row is None:
+        return None
+    return row["revision"], Parties(row["driver_account_id"], row["owner_account_id"], row["fee_bp"])
+
+
+async def posted_transfers(connection: asyncpg.Connection, transaction_id: int) -> list[Transfer]:
+    """All that was ever posted for a session."""
+    return [
+        Transfer(str(row["debit_account_id"]), str(row["credit_account_id"]), row["amount_minor"], row["currency"],
+                 row["kind"], row["is_reversal"])
+        for row in await connection.fetch(POSTED, transaction_id)
+    ]  # fmt: skip
+
+
+async def add_revision(
+    connection: asyncpg.Connection, revision: Revision, transfers: Sequence[Transfer], booked_on: date
+) -> None:
+    """Adds a settlement with its transfers; no more can be added once this database transaction has ended.
+
+    Raises:
+        asyncpg.UniqueViolationError: this revision of the session exists.
+    """
+    record = revision.charge_detail_record
+    settlement_id = await connection.fetchval(
+        ADD_SETTLEMENT,
+        *(revision.transaction_id, revision.number, revision.decision_id),
+        *(revision.parties.driver, revision.parties.owner, revision.currency),
+        *(revision.net_minor, revision.vat_minor, revision.parties.fee_bp),
+        None if record is None else orjson.dumps(record).decode(),
+    )
+    await connection.execute(
+        ADD_TRANSFERS,
+        settlement_id,
+        [UUID(transfer.debit) for transfer in transfers],
+        [UUID(transfer.credit) for transfer in transfers],
+        [transfer.amount_minor for transfer in transfers],
+        [transfer.currency for transfer in transfers],
+        [transfer.kind for transfer in transfers],
+        [transfer.is_reversal for transfer in transfers],
+        booked_on,
+    )

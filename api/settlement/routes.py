@@ -1,0 +1,269 @@
+"""HTTP of the books: accounts with their balances, transfers, monthly statements."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from api.accounting.money import format_minor
+from api.errors import Conflict, NotFound
+from api.identity.caller import CurrentCaller
+from api.paging import Page, Paging
+from api.problems import problem_docs
+from api.request import Now, Transaction
+from api.settlement import operations
+from api.settlement.statement import Entry, Section, to_csv
+
+router = APIRouter(prefix="/api/v1/accounts", tags=["books"])
+
+ACCOUNT_ID = "c0a1f3de-5f57-4a4e-8f35-4e0d4e0c7b01"
+BALANCE_EXAMPLE: dict[str, Any] = {"currency": "CZK", "balance_minor": 11959, "balance": "119.59"}
+ACCOUNT_EXAMPLE: dict[str, Any] = {"id": ACCOUNT_ID, "kind": "owner", "balances": [BALANCE_EXAMPLE]}
+TRANSFER_EXAMPLE: dict[str, Any] = {
+    "id": "0f3cf0b5-7f0c-4c26-9c2c-7b4a2a3a9d55",
+    "booked_on": "2026-05-04",
+    "kind": "charge",
+    "is_reversal": False,
+    "transaction_id": "b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21",
+    "charge_point_name": "Garage",
+    "currency": "CZK",
+    "amount_minor": 12265,
+    "amount": "122.65",
+}
+SECTION_EXAMPLE: dict[str, Any] = {
+    "currency": "CZK",
+    "opening_minor": 0,
+    "opening": "0.00",
+    "credited_minor": 12265,
+    "credited": "122.65",
+    "debited_minor": 306,
+    "debited": "3.06",
+    "closing_minor": 11959,
+    "closing": "119.59",
+    "lines": [
+        TRANSFER_EXAMPLE | {"balance_minor": 12265, "balance": "122.65"},
+        TRANSFER_EXAMPLE
+        | {"id": "5d0d7c9e-8f4e-4f0c-9a57-5b1a3bb0a2c4", "kind": "platform_fee", "amount_minor": -306,
+           "amount": "-3.06", "balance_minor": 11959, "balance": "119.59"},
+    ],
+}  # fmt: skip
+CSV_EXAMPLE = (
+    "booked_on,kind,reversal,transaction,charge_point,currency,amount,balance\r\n"
+    ",opening,,,,CZK,,0.00\r\n"
+    "2026-05-04,charge,no,b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21,Garage,CZK,122.65,122.65\r\n"
+    ",closing,,,,CZK,,122.65\r\n"
+)
+Kind = Literal["driver", "owner", "platform", "bank"]
+TransferKind = Literal["charge", "vat", "platform_fee"]
+Month = Annotated[
+    str | None,
+    Query(
+        pattern=r"^20\d{2}-(0[1-9]|1[0-2])$",
+        description="such as 2026-05; without it the current one (UTC)",
+        examples=["2026-05"],
+    ),
+]
+On = Annotated[date | None, Query(description="balances at the end of this day; without it those of now")]
+
+
+class Balance(BaseModel):
+    """What stands on an account in one currency."""
+
+    model_config = ConfigDict(json_schema_extra={"example": BALANCE_EXAMPLE})
+
+    currency: str
+    balance_minor: int = Field(description="in minor units; negative is owed")
+    balance: str = Field(description="the same as decimal text")
+
+
+class Account(BaseModel):
+    """An account of the ledger."""
+
+    model_config = ConfigDict(json_schema_extra={"example": ACCOUNT_EXAMPLE})
+
+    id: UUID
+    kind: Kind = Field(description="what a person pays as a driver, or gets as an owner; platform and bank: the house")
+    balances: list[Balance] = Field(description="by currency; empty before the first transfer")
+
+
+class AccountList(BaseModel):
+    """Accounts."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [ACCOUNT_EXAMPLE]}})
+
+    items: list[Account]
+
+
+class Transfer(BaseModel):
+    """A transfer as this account sees it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": TRANSFER_EXAMPLE})
+
+    id: UUID
+    booked_on: date = Field(description="the day of posting, where the charge point stands")
+    kind: TransferKind
+    is_reversal: bool = Field(description="whether it takes an earlier transfer back")
+    transaction_id: UUID
+    charge_point_name: str
+    currency: str
+    amount_minor: int = Field(description="in minor units; positive came in, negative went out")
+    amount: str = Field(description="the same as decimal text")
+
+
+class TransferPage(Page[Transfer]):
+    """Transfers, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [TRANSFER_EXAMPLE], "next_cursor": None}})
+
+
+class StatementLine(Transfer):
+    """A transfer with the balance after it."""
+
+    model_config = ConfigDict(json_schema_extra={"example": SECTION_EXAMPLE["lines"][0]})
+
+    balance_minor: int
+    balance: str
+
+
+class StatementSection(BaseModel):
+    """The month in one currency; amounts in minor units and as decimal text."""
+
+    model_config = ConfigDict(json_schema_extra={"example": SECTION_EXAMPLE})
+
+    currency: str
+    opening_minor: int
+    opening: str
+    credited_minor: int
+    credited: str
+    debited_minor: int
+    debited: str
+    closing_minor: int
+    closing: str
+    lines: list[StatementLine] = Field(description="oldest first")
+
+
+class Statement(BaseModel):
+    """A month of an account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"account_id": ACCOUNT_ID, "month": "2026-05", "sections": [SECTION_EXAMPLE]}}
+    )
+
+    account_id: UUID
+    month: str
+    sections: list[StatementSection] = Field(description="one for each currency that the account ever had")
+
+
+class CsvResponse(Response):
+    """A table as RFC 4180 has it."""
+
+    media_type = "text/csv"
+
+
+@router.get("", summary="List the accounts of the ledger", responses=problem_docs())
+async def list_accounts(caller: CurrentCaller, transaction: Transaction, on: On = None) -> AccountList:
+    """The caller's accounts as driver and as owner with their balances; for operators also those of the house."""
+    rows = await operations.list_accounts(transaction, caller)
+    return AccountList(items=[await _account(transaction, row, on) for row in rows])
+
+
+@router.get("/{account_id}", summary="Read an account of the ledger", responses=problem_docs(NotFound))
+async def read_account(account_id: UUID, caller: CurrentCaller, transaction: Transaction, on: On = None) -> Account:
+    """One account with its balances by currency, now or at the end of a day."""
+    return await _account(transaction, await operations.find_account(transaction, caller, account_id), on)
+
+
+@router.get("/{account_id}/transfers", summary="List the transfers of an account", responses=problem_docs(NotFound))
+async def list_transfers(
+    account_id: UUID, caller: CurrentCaller, transaction: Transaction, paging: Paging
+) -> TransferPage:
+    """What came in and went out, newest first."""
+    await operations.find_account(transaction, caller, account_id)
+    rows, cursor = await operations.list_transfers(transaction, account_id, paging)
+    items = [Transfer(**_fields(operations.as_entry(row))) for row in rows]
+    return TransferPage(items=items, next_cursor=cursor)
+
+
+@router.get("/{account_id}/statement", summary="Read a monthly statement", responses=problem_docs(NotFound, Conflict))
+async def read_statement(
+    *, account_id: UUID, caller: CurrentCaller, transaction: Transaction, now: Now, month: Month = None
+) -> Statement:
+    """A month by days of booking: the balance before it, each transfer with the balance after it, and what came out."""
+    await operations.find_account(transaction, caller, account_id)
+    begins, ends = _bounds(month, now)
+    sections = await operations.read_statement(transaction, account_id, begins, ends)
+    return Statement(
+        account_id=account_id, month=f"{begins:%Y-%m}", sections=[_section(section) for section in sections]
+    )
+
+
+@router.get(
+    "/{account_id}/statement.csv",
+    summary="Read a monthly statement as CSV",
+    response_class=CsvResponse,
+    responses=problem_docs(NotFound, Conflict) | {200: {"content": {"text/csv": {"example": CSV_EXAMPLE}}}},
+)
+async def read_statement_csv(
+    *, account_id: UUID, caller: CurrentCaller, transaction: Transaction, now: Now, month: Month = None
+) -> Response:
+    """The same as a table for spreadsheets, UTF-8. Texts that would be formulas begin with an apostrophe."""
+    await operations.find_account(transaction, caller, account_id)
+    begins, ends = _bounds(month, now)
+    sections = await operations.read_statement(transaction, account_id, begins, ends)
+    name = f"statement-{begins:%Y-%m}.csv"
+    return CsvResponse(to_csv(sections), headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _bounds(month: str | None, now: datetime) -> tuple[date, date]:
+    """The first day of the month and of the next."""
+    begins = date.fromisoformat(f"{month or now.astimezone(UTC).strftime('%Y-%m')}-01")
+    return begins, (begins + timedelta(days=31)).replace(day=1)
+
+
+async def _account(connection: AsyncConnection, row: Row[Any], on: date | None) -> Account:
+    before = None if on is None or on == date.max else on + timedelta(days=1)
+    balances = await operations.read_balances(connection, row.id, before)
+    return Account(
+        id=row.id,
+        kind=row.kind,
+        balances=[
+            Balance(currency=currency, balance_minor=minor, balance=format_minor(minor, currency))
+            for currency, minor in balances.items()
+        ],
+    )
+
+
+def _fields(entry: Entry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "booked_on": entry.booked_on,
+        "kind": entry.kind,
+        "is_reversal": entry.is_reversal,
+        "transaction_id": entry.transaction_id,
+        "charge_point_name": entry.charge_point_name,
+        "currency": entry.currency,
+        **_amount("amount", entry.amount_minor, entry.currency),
+    }
+
+
+def _amount(name: str, minor: int, currency: str) -> dict[str, Any]:
+    return {f"{name}_minor": minor, name: format_minor(minor, currency)}
+
+
+def _section(section: Section) -> StatementSection:
+    currency = section.currency
+    return StatementSection(
+        currency=currency,
+        **_amount("opening", section.opening_minor, currency),
+        **_amount("credited", section.credited_minor, currency),
+        **_amount("debited", section.debited_minor, currency),
+        **_amount("closing", section.closing_minor, currency),
+        lines=[
+            StatementLine(**_fields(entry), **_amount("balance", balance_minor, currency))
+            for entry, balance_minor in section.lines
+        ],
+    )

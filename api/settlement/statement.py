@@ -1,0 +1,93 @@
+"""A month of an account: opening balance, lines, closing balance, by currency; as an object and as CSV. Pure."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+from uuid import UUID
+
+from api.accounting.money import format_minor
+
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+"""Spreadsheets read what begins so as a formula (OWASP, CSV injection)."""
+COLUMNS: Final = (
+    "booked_on", "kind", "reversal", "transaction", "charge_point", "currency", "amount", "balance",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One side of a transfer, as an account sees it: positive is credited, negative debited."""
+
+    id: UUID
+    booked_on: date
+    kind: str
+    is_reversal: bool
+    transaction_id: UUID
+    charge_point_name: str
+    currency: str
+    amount_minor: int
+
+
+@dataclass(slots=True)
+class Section:
+    """The part of a statement in one currency."""
+
+    currency: str
+    opening_minor: int
+    closing_minor: int
+    lines: list[tuple[Entry, int]] = field(default_factory=list)
+    """Each entry with the balance after it."""
+
+    @property
+    def credited_minor(self) -> int:
+        """What came in."""
+        return sum(entry.amount_minor for entry, _ in self.lines if entry.amount_minor > 0)
+
+    @property
+    def debited_minor(self) -> int:
+        """What went out, as a positive number."""
+        return -sum(entry.amount_minor for entry, _ in self.lines if entry.amount_minor < 0)
+
+
+def make_sections(opening: Mapping[str, int], entries: Iterable[Entry]) -> list[Section]:
+    """Sections by currency, from the balances before the month and its entries in order."""
+    sections = {currency: Section(currency, minor, minor) for currency, minor in opening.items()}
+    for entry in entries:
+        section = sections.setdefault(entry.currency, Section(entry.currency, 0, 0))
+        section.closing_minor += entry.amount_minor
+        section.lines.append((entry, section.closing_minor))
+    return [sections[currency] for currency in sorted(sections)]
+
+
+def to_csv(sections: Iterable[Section]) -> str:
+    """RFC 4180 with a head; amounts are decimal text, what people wrote is never a formula."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    for section in sections:
+        currency = section.currency
+        writer.writerow(["", "opening", "", "", "", currency, "", format_minor(section.opening_minor, currency)])
+        writer.writerows(_row(entry, balance_minor) for entry, balance_minor in section.lines)
+        writer.writerow(["", "closing", "", "", "", currency, "", format_minor(section.closing_minor, currency)])
+    return text.getvalue()
+
+
+def _row(entry: Entry, balance_minor: int) -> list[Any]:
+    return [
+        entry.booked_on.isoformat(),
+        entry.kind,
+        "yes" if entry.is_reversal else "no",
+        str(entry.transaction_id),
+        escape_formula(entry.charge_point_name),
+        entry.currency,
+        format_minor(entry.amount_minor, entry.currency),
+        format_minor(balance_minor, entry.currency),
+    ]
+
+
+def escape_formula(text: str) -> str:
+    """Text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text.lstrip(" \n").startswith(FORMULA_STARTS) else text

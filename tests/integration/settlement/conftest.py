@@ -1,0 +1,25 @@
+"""Fixtures of the settlement tests: the restricted role's pool on a database of the test's own."""
+
+from collections.abc import AsyncIterator
+
+import asyncpg
+import pytest
+
+from api.database import make_pool
+from api.settings import Settings
+from standalone.databases import DatabaseUrls
+
+
+@pytest.fixture
+async def pool(database: DatabaseUrls) -> AsyncIterator[asyncpg.Pool]:
+    """The listener's own kind of pool."""
+    pool = await make_pool(Settings(database_url=database.application))
+    yield pool
+    await pool.close()
+
+
+@pytest.fixture
+async def connection(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
+    """One connection of it."""
+    async with pool.acquire() as connection:
+        yield connection
