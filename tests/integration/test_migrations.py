@@ -5,7 +5,9 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+import sqlalchemy
 
+from api.schema import metadata
 from standalone.databases import REPOSITORY, DatabaseUrls, alembic
 
 
@@ -71,3 +73,22 @@ async def test_the_restricted_role_may_not(database: DatabaseUrls, statement: st
             await connection.execute(statement)
     finally:
         await connection.close()
+
+
+async def test_every_check_that_the_schema_declares_is_in_the_database(database: DatabaseUrls) -> None:
+    """Autogenerate and `alembic check` do not look at CHECK constraints of columns."""
+    connection = await asyncpg.connect(database.application)
+    try:
+        rows = await connection.fetch("select conname from pg_constraint where contype = 'c'")
+    finally:
+        await connection.close()
+    constraints = [
+        constraint
+        for table in metadata.tables.values()
+        for constraint in (*table.constraints, *(each for column in table.columns for each in column.constraints))
+    ]
+    declared = {
+        str(constraint.name) for constraint in constraints if isinstance(constraint, sqlalchemy.CheckConstraint)
+    }
+    assert len(declared) > 10
+    assert {row["conname"] for row in rows} >= declared
