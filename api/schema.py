@@ -556,6 +556,7 @@ transactions = Table(
                      name="uq_transactions_start"),
     Index("ix_transactions_charge_point_id_started_at", "charge_point_id", "started_at"),
     Index("ix_transactions_driver_id_started_at", "driver_id", "started_at"),
+    Index("ix_transactions_id_tag_active", "id_tag", postgresql_where=text("status = 'active'")),
     Index("ix_transactions_active", "charge_point_id", "connector_id", postgresql_where=text("status = 'active'")),
     Index("ix_transactions_due", "id", postgresql_where=text(
         "status = 'stopped' and settled_at is null and total_minor is not null and cardinality(held_reasons) = 0")),
