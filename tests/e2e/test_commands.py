@@ -313,16 +313,17 @@ async def test_certificates_and_security_profiles(stack: Stack) -> None:
         await box.post("/security-profile", {"security_profile": 2})
         assert await box.refused("POST", "/security-profile", {"security_profile": 1}) == 409
         assert await box.refused("PUT", "/security-profile", {"security_profile": 0}) == 403
+        secure = {"X-Forwarded-Proto": "https"}
+        assert await connects(url, identity, key) == 101, "it has not come with the new profile yet"
+        assert await connects(url, identity, key, **secure) == 101
         assert await connects(url, identity, key) == 403
         assert await connects(url, identity, key, X_Forwarded_Proto="https") == 403, "not that header"
-        secure = {"X-Forwarded-Proto": "https"}
-        assert await connects(url, identity, key, **secure) == 101
     async with ScriptedChargePoint(url, identity, key, headers=secure):
         await box.post("/security-profile", {"security_profile": 3})
     shown = {**secure, "X-Client-Verify": "SUCCESS", "X-Client-Certificate": chain.replace("\n", " ")}
+    assert await connects(url, identity, "no key", **shown) == 101
     assert await connects(url, identity, key, **secure) == 401
     assert await connects(url, identity, key, **{**shown, "X-Client-Verify": "NONE"}) == 401
-    assert await connects(url, identity, "no key", **shown) == 101
     await owner.close()
 
 
