@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import commands
-from api.charge_points.command_rules import ACTIONS, REMOTE_START
-from api.charge_points.key_change import names_the_key, read_key, tell_key
+from api.charge_points.command_rules import ACTIONS, REMOTE_START, names_the_key
+from api.charge_points.key_change import read_key, tell_key
 from api.charge_points.sending import CurrentSender
 from api.errors import (
     BadRequest,

@@ -13,6 +13,9 @@ from api.sharing.access import GUEST, OPERATOR, OWNER
 
 REMOTE_START: Final = "RemoteStartTransaction"
 REMOTE_STOP: Final = "RemoteStopTransaction"
+CHANGE_CONFIGURATION: Final = "ChangeConfiguration"
+AUTHORIZATION_KEY: Final = "authorizationkey"
+"""The configuration key that holds the charge point's key: write-only (WP), and case-insensitive as all are (7.28)."""
 SESSION_ACTIONS: Final = frozenset({REMOTE_START, REMOTE_STOP})
 
 EVERYBODY: Final = frozenset({OWNER, GUEST, OPERATOR})
@@ -33,7 +36,7 @@ class Rule(NamedTuple):
 ACTIONS: Final[dict[str, Rule]] = {
     # core (a guest starts and stops by the routes made for it, and unlocks where the own session runs)
     "ChangeAvailability": Rule(OWNERS, YES | {"Scheduled"}),
-    "ChangeConfiguration": Rule(OWNERS, YES | {"RebootRequired"}),
+    CHANGE_CONFIGURATION: Rule(OWNERS, YES | {"RebootRequired"}),
     "ClearCache": Rule(OWNERS),
     "DataTransfer": Rule(OWNERS),
     "GetConfiguration": Rule(OWNERS, NO_STATUS),
@@ -71,6 +74,11 @@ def is_positive(action: str, payload: dict[str, Any]) -> bool:
     """Whether a CALLRESULT says that the charge point will do, or has done, what it was told."""
     positive = ACTIONS[action].positive
     return not positive or payload.get("status") in positive
+
+
+def names_the_key(action: str, payload: dict[str, Any]) -> bool:
+    """Whether a CALL would set the charge point's key."""
+    return action == CHANGE_CONFIGURATION and str(payload.get("key", "")).lower() == AUTHORIZATION_KEY
 
 
 def check_registration(action: str, payload: dict[str, Any], registration: str | None) -> None:
@@ -172,13 +180,13 @@ def _check_composite(payload: dict[str, Any], now: datetime) -> None:
 
 
 def _check_change_configuration(payload: dict[str, Any], now: datetime) -> None:
-    if payload["key"].lower() == "authorizationkey":
+    if names_the_key(CHANGE_CONFIGURATION, payload):
         raise _wrong("key", "a key is made by us: POST /charge-points/{id}/key with mode live")
 
 
 _CHECKS: Final = {
     REMOTE_START: _check_remote_start,
-    "ChangeConfiguration": _check_change_configuration,
+    CHANGE_CONFIGURATION: _check_change_configuration,
     "GetCompositeSchedule": _check_composite,
     "ReserveNow": _check_reserve_now,
     "SendLocalList": _check_local_list,

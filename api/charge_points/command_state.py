@@ -14,7 +14,7 @@ import orjson
 
 from api.charge_points.call_schemas import encode_payload
 from api.charge_points.command_effects import apply_effect
-from api.charge_points.command_rules import is_positive
+from api.charge_points.command_rules import AUTHORIZATION_KEY, is_positive
 from api.charge_points.ended import Ended
 from api.charge_points.message_log import storable
 from wire.messages import Command, CommandOutcome
@@ -25,8 +25,6 @@ PUBLISH_AFTER: Final = timedelta(seconds=2)
 """A committed command that nobody has published by then lost its publisher."""
 OPEN: Final = ("queued", "sent")
 SWEEP_LIMIT: Final = 200
-WRITE_ONLY: Final = "authorizationkey"
-"""The charge point's key, which some charge points give away when asked (WP, AuthorizationKey is write-only)."""
 
 SENT: Final = "update commands set status = 'sent', sent_at = $2 where id = $1 and status = 'queued'"
 FIND: Final = "select id, charge_point_id, action, payload, status from commands where id = $1 for update"
@@ -114,7 +112,7 @@ def redact(payload: object) -> object:
 
 
 def _redact_key(key: object) -> object:
-    if isinstance(key, dict) and str(key.get("key", "")).lower() == WRITE_ONLY and "value" in key:
+    if isinstance(key, dict) and str(key.get("key", "")).lower() == AUTHORIZATION_KEY and "value" in key:
         return {**key, "value": "***"}
     return key
 

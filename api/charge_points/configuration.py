@@ -8,6 +8,7 @@ from typing import Any, Final
 import asyncpg
 
 from api.charge_points import keys, security_profile
+from api.charge_points.command_rules import AUTHORIZATION_KEY
 from api.charge_points.ended import Ended
 
 READ: Final = """
@@ -50,7 +51,7 @@ async def read(connection: asyncpg.Connection, ended: Ended) -> None:
 async def changed(connection: asyncpg.Connection, ended: Ended) -> None:
     """ChangeConfiguration: the new value holds at once, or after a reboot (5.3)."""
     key, value = ended.payload["key"], ended.payload["value"]
-    if key.lower() == keys.AUTHORIZATION_KEY:
+    if key.lower() == AUTHORIZATION_KEY:
         await keys.answered(connection, ended)
     elif ended.accepted:
         needs_reboot = ended.response.get("status") == "RebootRequired"

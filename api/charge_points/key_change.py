@@ -10,20 +10,14 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import commands, operations
-from api.charge_points.keys import AUTHORIZATION_KEY
+from api.charge_points.command_rules import CHANGE_CONFIGURATION
 from api.charge_points.sending import Sender
 from api.errors import Conflict, Invalid
 from api.schema import charge_points
 from api.sharing.access import find_controlled
 
-CHANGE_CONFIGURATION: Final = "ChangeConfiguration"
 KEY_BYTES: Final = range(16, 21)
 """WP: an AuthorizationKey has 16 to 20 bytes, sent as hexadecimal digits."""
-
-
-def names_the_key(action: str, payload: dict[str, Any]) -> bool:
-    """Whether a CALL would set the charge point's key."""
-    return action == CHANGE_CONFIGURATION and str(payload.get("key", "")).lower() == AUTHORIZATION_KEY
 
 
 def read_key(payload: dict[str, Any]) -> bytes:

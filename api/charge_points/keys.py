@@ -10,7 +10,6 @@ import asyncpg
 
 from api.charge_points.ended import Ended
 
-AUTHORIZATION_KEY: Final = "authorizationkey"
 CONFIRMED: Final = """
 update charge_points set key_digest = next_key_digest, key_changed_at = $2, next_key_digest = null
 where id = $1 and next_key_digest is not null
