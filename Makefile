@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz deploy-test bench check lock format clean
+.PHONY: help run test conformance fuzz faults deploy-test bench check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -48,6 +48,9 @@ conformance: $(DEV_STAMP) ## the OCPP certification cases; prints their table an
 
 fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) --seed $(or $(SEED),1)
+
+faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that nothing is lost (SESSIONS=10000 SEED=1)
+	@$(BIN)/python -m tests.faults.campaign --sessions $(or $(SESSIONS),1000) --seed $(or $(SEED),1)
 
 deploy-test: $(DEV_STAMP) ## the production and development stacks by docker compose (ARGS="-m 'not slow'" for the short form)
 	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }

@@ -106,7 +106,7 @@ class Stack:
             except subprocess.TimeoutExpired:
                 service.kill()
 
-    def _spawn(self, name: str, module: str, settings: dict[str, str]) -> Service:
+    def spawn(self, name: str, module: str, settings: dict[str, str]) -> Service:
         log = self.folder / f"{name}-{len(self.services)}.log"
         environment = {
             "PATH": os.environ["PATH"],
@@ -135,7 +135,7 @@ class Stack:
     async def listener(self, **settings: str) -> Service:
         """Starts one more listener and waits until it is subscribed."""
         before = await self._inboxes()
-        service = self._spawn("listener", "api.listener", settings)
+        service = self.spawn("listener", "api.listener", settings)
         await self._until(service, lambda: self._has_more_inboxes(before))
         return service
 
@@ -143,15 +143,15 @@ class Stack:
         """Starts one HTTP process and waits until it answers."""
         port = free_port()
         address = {"API_PORT": str(port), "API_HOST": "127.0.0.1", "PUBLIC_API_URL": f"http://127.0.0.1:{port}"}
-        service = self._spawn("api", "api.app", {**address, **settings})
+        service = self.spawn("api", "api.app", {**address, **settings})
         service.port = port
-        await self._until(service, lambda: _answers(f"http://127.0.0.1:{port}/readyz"))
+        await self._until(service, lambda: answers(f"http://127.0.0.1:{port}/readyz"))
         return service
 
     async def gateway(self, **settings: str) -> Service:
         """Starts one gateway and waits until it takes charge points (a listener must be up)."""
         port, operations_port = free_port(), free_port()
-        service = self._spawn(
+        service = self.spawn(
             "gateway",
             "ocpp_gateway",
             {
@@ -162,7 +162,7 @@ class Stack:
             },
         )
         service.port, service.operations_port = port, operations_port
-        await self._until(service, lambda: _answers(f"http://127.0.0.1:{operations_port}/readyz"))
+        await self._until(service, lambda: answers(f"http://127.0.0.1:{operations_port}/readyz"))
         return service
 
     async def _inboxes(self) -> set[bytes | str]:
@@ -181,7 +181,7 @@ class Stack:
         await eventually(ready_or_dead, f"{service.name} to be ready", START_DEADLINE_S)
 
 
-async def _answers(url: str) -> bool:
+async def answers(url: str) -> bool:
     async with httpx.AsyncClient(timeout=2) as client:
         try:
             return (await client.get(url)).status_code == 200

@@ -1,0 +1,65 @@
+"""`python -m tests.faults.campaign`: one campaign with progress and a table. Exit status 1 where something is wrong."""
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.faults.campaign import campaign
+from tests.faults.campaign.verdict import MOST_SHOWN
+
+SECONDS_PER_SESSION = 2.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.faults.campaign", description="Breaks the stack, and checks."
+    )
+    parser.add_argument("--sessions", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same troubles in the same order")
+    parser.add_argument("--charge-points", type=int, default=40)
+    arguments = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(prefix="voltuj-faults-"))
+    folder.chmod(0o711)
+    report = asyncio.run(
+        campaign.run(
+            sessions=arguments.sessions,
+            seed=arguments.seed,
+            charge_points=arguments.charge_points,
+            deadline_s=60 + SECONDS_PER_SESSION * arguments.sessions,
+            folder=folder,
+            progress=_show,
+        )
+    )
+    if report.problems:
+        print(f"\nJournal and logs: {folder}")
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
+    return tell(report)
+
+
+def _show(line: str) -> None:
+    end = "\r" if sys.stderr.isatty() else "\n"
+    print(line[:119].ljust(119), end=end, file=sys.stderr, flush=True)
+
+
+def tell(report: campaign.Report) -> int:
+    """Prints the report; the exit status."""
+    print(f"\nseed {report.seed}: {report.sessions} sessions, {report.acknowledged} acknowledged messages, "
+          f"{report.commands} commands, {len(report.troubles)} troubles in {report.seconds:.0f} s")  # fmt: skip
+    for (kind, phase, point), count in sorted(report.failpoints.items()):
+        print(f"  {kind:<9} killed at {phase} {point:<16}{count:>5}")
+    for moment in report.missed:
+        print(f"  never killed at: {' '.join(moment)}")
+    for name, count in sorted(report.deaths.items()):
+        print(f"  ended: {name:<24}{count:>5}")
+    for problem in report.problems[:MOST_SHOWN]:
+        print(f"WRONG: {problem[:500]}")
+    print(f"{len(report.problems)} problems; replay with: make faults SESSIONS={report.sessions} SEED={report.seed}")
+    return 1 if report.problems else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,246 @@
+"""What is done to the stack: deaths at failpoints, deaths at random, frozen, cut, slowed and full. One at a time.
+
+Each trouble takes the stage, a random source and a span in seconds, and has undone what it did when it returns.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final
+
+import psutil
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from tests.faults.campaign.stage import Slot, Stage
+from tests.faults.campaign.traps import API_MOMENTS, GATEWAY_MOMENTS, LISTENER_MOMENTS
+
+Trouble = Callable[[Stage, random.Random, float], Awaitable[str]]
+"""Returns what was done, in words."""
+
+FAILPOINT_PATIENCE_S: Final = 5.0
+MOMENTS: Final = {"listener": LISTENER_MOMENTS, "gateway": GATEWAY_MOMENTS, "api": API_MOMENTS}
+SLOW_S: Final = 0.15
+
+
+class Failpoints:
+    """Arms moment after moment, each as often as the others, in an order that the seed gives."""
+
+    def __init__(self, source: random.Random) -> None:
+        self.hits: Counter[tuple[str, str, str]] = Counter()
+        self._source = source
+        self._all = [(kind, *moment) for kind, moments in MOMENTS.items() for moment in moments]
+        self._left: list[tuple[str, str, str]] = []
+
+    @property
+    def missed(self) -> list[tuple[str, str, str]]:
+        """Moments at which nothing was killed yet."""
+        return [moment for moment in self._all if not self.hits[moment]]
+
+    async def strike(self, stage: Stage, _source: random.Random, _span_s: float) -> str:
+        """Arms every process of a kind; the first that comes to the moment dies of it, the others are let live."""
+        if not self._left:
+            self._left = self.missed or list(self._all)
+            self._source.shuffle(self._left)
+        kind, phase, point = self._left.pop()
+        slots = stage.of_kind(kind)
+        for slot in slots:
+            slot.trap.armed = (phase, point)
+        died = await _first_to_die(slots)
+        for slot in slots:
+            slot.trap.armed = None
+        self.hits[kind, phase, point] += died is not None
+        return f"{kind} {'killed' if died else 'never came'} at {phase} {point}"
+
+
+async def _first_to_die(slots: list[Slot]) -> Slot | None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(FAILPOINT_PATIENCE_S):
+            while True:
+                for slot in slots:
+                    if slot.trap.armed is None:
+                        return slot
+                await asyncio.sleep(0.02)
+    return None
+
+
+def _any_slot(stage: Stage, source: random.Random) -> Slot:
+    return stage.slots[source.choice(sorted(stage.slots))]
+
+
+async def kill_one(stage: Stage, source: random.Random, _span_s: float) -> str:
+    slot = _any_slot(stage, source)
+    slot.kill()
+    return f"{slot.name} killed"
+
+
+async def kill_all(stage: Stage, _source: random.Random, _span_s: float) -> str:
+    for slot in stage.slots.values():
+        slot.kill()
+    return "every service killed"
+
+
+async def freeze_one(stage: Stage, source: random.Random, span_s: float) -> str:
+    slot = _any_slot(stage, source)
+    frozen = slot.service
+    if frozen is None or not slot.is_alive:
+        return f"{slot.name} was away"
+    frozen.freeze()
+    await asyncio.sleep(span_s)
+    if frozen.process.poll() is None:
+        frozen.thaw()
+    return f"{slot.name} frozen for {span_s:.1f} s"
+
+
+async def freeze_postgres(stage: Stage, _source: random.Random, span_s: float) -> str:
+    parent = psutil.Process(stage.servers.postgres.process.pid)
+    family = [parent, *parent.children(recursive=True)]
+    for act in ("suspend", "resume"):
+        for member in family:
+            with suppress(psutil.NoSuchProcess):
+                getattr(member, act)()
+        await asyncio.sleep(span_s if act == "suspend" else 0)
+    return f"PostgreSQL frozen for {span_s:.1f} s"
+
+
+async def freeze_redis(stage: Stage, _source: random.Random, span_s: float) -> str:
+    process = psutil.Process(stage.servers.redis.process.pid)
+    process.suspend()
+    await asyncio.sleep(span_s)
+    process.resume()
+    return f"Redis frozen for {span_s:.1f} s"
+
+
+async def crash_postgres(stage: Stage, _source: random.Random, _span_s: float) -> str:
+    await stage.servers.crash_postgres()
+    return "PostgreSQL killed and recovered"
+
+
+async def kill_a_backend(stage: Stage, source: random.Random, _span_s: float) -> str:
+    """PostgreSQL answers the death of one of its processes by ending all sessions and recovering."""
+    backends = psutil.Process(stage.servers.postgres.process.pid).children()
+    with suppress(psutil.NoSuchProcess, IndexError):
+        source.choice(backends).kill()
+    return "a process of PostgreSQL killed"
+
+
+async def crash_redis(stage: Stage, _source: random.Random, _span_s: float) -> str:
+    await stage.servers.crash_redis()
+    return "Redis killed, empty again"
+
+
+async def flush_redis(stage: Stage, _source: random.Random, _span_s: float) -> str:
+    with suppress(RedisError, OSError):
+        async with Redis.from_url(stage.stack.redis_url) as redis:
+            await redis.flushall()
+    return "Redis flushed"
+
+
+async def cut_a_link(stage: Stage, source: random.Random, span_s: float) -> str:
+    slot = _any_slot(stage, source)
+    link, name = (slot.redis, "Redis") if source.random() < 0.5 else (slot.postgres, "PostgreSQL")
+    await link.refuse()
+    await asyncio.sleep(span_s)
+    link.release()
+    return f"{slot.name} cut off from {name} for {span_s:.1f} s"
+
+
+async def hold_a_link(stage: Stage, source: random.Random, span_s: float) -> str:
+    slot = _any_slot(stage, source)
+    link, name = (slot.redis, "Redis") if source.random() < 0.5 else (slot.postgres, "PostgreSQL")
+    link.hold()
+    await asyncio.sleep(span_s)
+    link.release()
+    return f"{slot.name} heard nothing from {name} for {span_s:.1f} s"
+
+
+async def slow_links(stage: Stage, source: random.Random, span_s: float) -> str:
+    delay_s = source.uniform(0, SLOW_S)
+    for link in stage.links():
+        link.delay_s = delay_s
+    await asyncio.sleep(span_s)
+    for link in stage.links():
+        link.delay_s = 0.0
+    return f"every link slowed by {1000 * delay_s:.0f} ms for {span_s:.1f} s"
+
+
+async def cut_charge_points(stage: Stage, source: random.Random, span_s: float) -> str:
+    fronts = [slot.front for slot in stage.of_kind("gateway") if slot.front is not None]
+    front = source.choice(fronts)
+    await front.refuse()
+    await asyncio.sleep(span_s)
+    front.release()
+    return f"the charge points of a gateway cut off for {span_s:.1f} s"
+
+
+async def fill_the_disk(stage: Stage, _source: random.Random, span_s: float) -> str:
+    if not stage.servers.has_own_disk:
+        return "the disk was not filled: that needs root"
+    await asyncio.to_thread(stage.servers.fill_disk)
+    await asyncio.sleep(span_s)
+    await stage.servers.empty_disk()
+    return f"the disk of PostgreSQL full for {span_s:.1f} s"
+
+
+TROUBLES: Final[tuple[tuple[int, Trouble], ...]] = (
+    (3, kill_one),
+    (1, kill_all),
+    (3, freeze_one),
+    (1, freeze_postgres),
+    (1, freeze_redis),
+    (1, crash_postgres),
+    (1, kill_a_backend),
+    (1, crash_redis),
+    (1, flush_redis),
+    (2, cut_a_link),
+    (2, hold_a_link),
+    (1, slow_links),
+    (2, cut_charge_points),
+    (1, fill_the_disk),
+)
+FAILPOINT_WEIGHT: Final = 16
+
+
+class Plan:
+    """The troubles of a campaign, drawn from its seed."""
+
+    def __init__(self, seed: int) -> None:
+        self._source = random.Random(seed)
+        self.failpoints = Failpoints(random.Random(seed + 1))
+        self._weights = [FAILPOINT_WEIGHT, *(weight for weight, _ in TROUBLES)]
+        self._troubles: list[Trouble] = [self.failpoints.strike, *(trouble for _, trouble in TROUBLES)]
+        self.done: list[str] = []
+
+    async def run(self, stage: Stage) -> None:
+        """One trouble after another, for ever."""
+        while True:
+            await asyncio.sleep(self._source.uniform(0.2, 1.5))
+            [trouble] = self._source.choices(self._troubles, self._weights)
+            self.done.append(await trouble(stage, self._source, self._source.uniform(0.1, 4.0)))
+
+
+async def calm(stage: Stage) -> None:
+    """Undoes whatever a trouble that was interrupted left behind."""
+    for link in stage.links():
+        link.delay_s = 0.0
+        link.release()
+    for slot in stage.slots.values():
+        slot.trap.armed = None
+        if slot.front is not None:
+            slot.front.release()
+        if slot.service is not None and slot.is_alive:
+            slot.service.thaw()
+    for pid in (stage.servers.postgres.process.pid, stage.servers.redis.process.pid):
+        _resume(pid)
+    await stage.servers.empty_disk()
+    if stage.servers.redis.process.poll() is not None:
+        await stage.servers.crash_redis()
+
+
+def _resume(pid: int) -> None:
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        for member in (process, *process.children(recursive=True)):
+            member.resume()
