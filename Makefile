@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults deploy-test bench check lock format clean
+.PHONY: help run test conformance fuzz faults simulate deploy-test bench check lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -51,6 +51,9 @@ fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 
 faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that nothing is lost (SESSIONS=10000 SEED=1)
 	@$(BIN)/python -m tests.faults.campaign --sessions $(or $(SESSIONS),1000) --seed $(or $(SEED),1)
+
+simulate: $(DEV_STAMP) ## the pure rooms on a fake clock and network, step by step (STEPS=1000000 SEED=1)
+	@SIMULATION_STEPS=$(or $(STEPS),1000000) SIMULATION_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/simulation
 
 deploy-test: $(DEV_STAMP) ## the production and development stacks by docker compose (ARGS="-m 'not slow'" for the short form)
 	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }

@@ -1,1 +1,1 @@
-"""Deterministic simulation of the pure rooms: fake clock, fake network, no I/O; the schedule is drawn and shrunk by hypothesis."""
+"""Deterministic simulation of the pure rooms: fake clock, fake network, no I/O; hypothesis draws and shrinks."""

@@ -150,7 +150,7 @@ class World:
         self.forwarded, self.closed = None, False
         registration = self.session.registration
         self.session = _session(registration)
-        assert all(outcomes[-1] in TERMINAL for outcomes in self.outcomes.values()), self.outcomes
+        assert all(past and past[-1] in TERMINAL for past in self.outcomes.values()), self.outcomes
 
     # --- the api ------------------------------------------------------------------------------------------------
 
@@ -205,6 +205,8 @@ class World:
             return
         assert chosen in self.up
         assert self.listeners.choose(key, self.now) == chosen, "it moved without a reason"
+        elsewhere = self.listeners.choose(key, self.now, tried=[chosen])
+        assert elsewhere != chosen or self.up == {chosen}, "another attempt at the same listener"
         if misses:
             self.listeners.missed(chosen, self.now)
             second = self.listeners.choose(key, self.now, tried=[chosen])
