@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate deploy-test bench check lock format clean
+.PHONY: help run test conformance fuzz faults simulate deploy-test bench check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -72,6 +72,15 @@ check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against
 format: $(DEV_STAMP) ## put the code into its format
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
+
+audit: $(DEV_STAMP) ## known vulnerabilities in what the services are locked to
+	@$(BIN)/python -m standalone.audit $(SERVICES:%=%/requirements.txt)
+
+sbom: $(DEV_STAMP) ## a CycloneDX list of what each service consists of, in sbom/
+	@mkdir -p sbom
+	@for service in api ocpp_gateway; do \
+		$(BIN)/cyclonedx-py requirements $$service/requirements.txt --pyproject pyproject.toml --short-PURLs \
+			--output-reproducible --of JSON -o sbom/$$service.cdx.json && echo "sbom/$$service.cdx.json"; done
 
 lock: $(DEV_STAMP) ## resolve the requirements again (all files from one resolution)
 	@$(BIN)/python -m standalone.lock $(SERVICES)
