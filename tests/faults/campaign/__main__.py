@@ -23,16 +23,19 @@ def main() -> int:
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="voltuj-faults-"))
     folder.chmod(0o711)
-    report = asyncio.run(
-        campaign.run(
-            sessions=arguments.sessions,
-            seed=arguments.seed,
-            charge_points=arguments.charge_points,
-            deadline_s=60 + SECONDS_PER_SESSION * arguments.sessions,
-            folder=folder,
-            progress=_show,
-        )
+    work = campaign.run(
+        sessions=arguments.sessions,
+        seed=arguments.seed,
+        charge_points=arguments.charge_points,
+        deadline_s=60 + SECONDS_PER_SESSION * arguments.sessions,
+        folder=folder,
+        progress=_show,
     )
+    try:
+        report = asyncio.run(work)
+    except KeyboardInterrupt:
+        print(f"\nInterrupted; nothing was checked. Journal and logs: {folder}")
+        return 130
     if report.problems:
         print(f"\nJournal and logs: {folder}")
     else:
