@@ -69,8 +69,8 @@ NUMBER: Final = "select nextval(pg_get_serial_sequence('transactions', 'id')), t
 INSERT: Final = """
 insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
     started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
-    held_reasons, tariff_id, tariff, currency)
-overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+    held_reasons, tariff_id, tariff, currency, grant_id)
+overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 on conflict on constraint uq_transactions_start do nothing
 returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
 """
@@ -165,6 +165,7 @@ async def _insert(
         *(request.meter_start, new.occurrence, request.reservation_id, place.status),
         with_reasons(reasons, [*flags, *place.held_reasons]),
         *((tariff["id"], _frozen(tariff), tariff["currency"]) if tariff else (None, None, None)),
+        decision.grant_id,
     )
     if row is not None and command is not None:
         await connection.execute(LINK, number, command["id"])
