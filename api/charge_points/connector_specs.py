@@ -23,10 +23,9 @@ async def put(
     """Replaces the spec of a connector."""
     statement = upsert(connector_specs).values(charge_point_id=charge_point_id, connector_id=connector_id, **fields)
     key = [connector_specs.c.charge_point_id, connector_specs.c.connector_id]
-    written = await connection.execute(
-        statement.on_conflict_do_update(index_elements=key, set_=fields).returning(connector_specs)
-    )
-    return written.one()
+    statement = statement.on_conflict_do_update(index_elements=key, set_=fields)
+    row: Row[Any] = (await connection.execute(statement.returning(connector_specs))).one()
+    return row
 
 
 async def remove(connection: AsyncConnection, charge_point_id: UUID, connector_id: int) -> None:

@@ -21,10 +21,9 @@ def _is_controlled(caller: Caller) -> ColumnElement[bool]:
 
 async def create(connection: AsyncConnection, owner_id: UUID, fields: dict[str, Any], now: datetime) -> Row[Any]:
     """A new location of this owner's."""
-    made = await connection.execute(
-        insert(locations).values(**fields, owner_id=owner_id, created_at=now).returning(locations)
-    )
-    return made.one()
+    statement = insert(locations).values(**fields, owner_id=owner_id, created_at=now).returning(locations)
+    row: Row[Any] = (await connection.execute(statement)).one()
+    return row
 
 
 async def list_controlled(
@@ -62,7 +61,8 @@ async def edit(connection: AsyncConnection, caller: Caller, location_id: UUID, c
     if not changes:
         return row
     this = locations.c.id == location_id
-    edited = (await connection.execute(update(locations).where(this).values(**changes).returning(locations))).one()
+    statement = update(locations).where(this).values(**changes).returning(locations)
+    edited: Row[Any] = (await connection.execute(statement)).one()
     if "time_zone" in changes:
         there = update(charge_points).where(charge_points.c.location_id == location_id)
         await connection.execute(there.values(time_zone=edited.time_zone))
