@@ -13,8 +13,8 @@ from zoneinfo import ZoneInfo
 from api.accounting.tariff import DAYS, Restrictions
 from api.accounting.wall_clock import clock_changes
 
-HORIZON: Final = timedelta(days=9)
-"""Every week is like the last but for DST nights: what does not end within it does not end."""
+HORIZONS: Final = (timedelta(days=1), timedelta(days=9))
+"""Most windows end within a day; weeks are alike, so that what does not end within the second never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,5 +70,9 @@ def closes_at(windows: Sequence[Window], zone: ZoneInfo, at: datetime) -> dateti
     if not windows:
         return None
     bounds = [Restrictions(start_time=window.start, end_time=window.end) for window in windows]
-    changes = sorted(change for change in clock_changes(bounds, at, at + HORIZON, zone) if change > at)
-    return next((change for change in changes if not is_open(windows, zone, change)), None)
+    for horizon in HORIZONS:
+        changes = sorted(change for change in clock_changes(bounds, at, at + horizon, zone) if change > at)
+        closed = next((change for change in changes if not is_open(windows, zone, change)), None)
+        if closed is not None:
+            return closed
+    return None
