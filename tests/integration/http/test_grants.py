@@ -170,7 +170,12 @@ async def test_a_remote_start_asks_the_same_and_says_why_not(site: Site, owner: 
     await site.accept(box["id"])
     grant = await owner.post("/grants", {"charge_point_id": box["id"], "email": stranger.email, "max_energy_wh": 10})
     await stranger.post(f"/charge-points/{box['id']}/start", {})
-    used = {"driver_id": stranger.user_id, "grant_id": UUID(grant["id"]), "status": "stopped", "energy_wh": 10}
+    used: dict[str, Any] = {
+        "driver_id": stranger.user_id,
+        "grant_id": UUID(grant["id"]),
+        "status": "stopped",
+        "energy_wh": 10,
+    }
     await site.transaction(box["id"], **used)
     refused = await stranger.post(f"/charge-points/{box['id']}/start", {}, 403)
     assert (refused["type"], refused["code"]) == ("/problems/charging-refused", "energy_cap_reached")
