@@ -94,6 +94,11 @@ class _Arrival:
         """Whether the charge point's clock can be right."""
         return is_plausible_time(self.request.started_at, self.at)
 
+    @property
+    def was_queued(self) -> bool:
+        """Whether it began so long before it arrived that the charge point must have been offline."""
+        return self.is_plausible and self.request.started_at < self.at - CLOCK_DIFFERENCE
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
@@ -125,7 +130,7 @@ async def _start(
     await lock_charge_point(connection, call.charge_point_id)
     charge_point = await connection.fetchrow(CHARGE_POINT, charge_point_id)
     arrival = _Arrival(charge_point_id, request, at, **charge_point)
-    decision = await authorize(connection, charge_point_id, request.tag, at, starting_on=request.connector_id)
+    decision = await _decide(connection, arrival)
     found = await _find(connection, arrival)
     if isinstance(found, NewStart):
         repeated = await repeated_start(connection, call.charge_point_id, arrival.quirks, request, at)
@@ -138,6 +143,16 @@ async def _start(
     if isinstance(found, NewStart):
         raise RuntimeError("the unique constraint saw a Start that the query does not")
     return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
+
+
+async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision:
+    """Whether charging may start as the Start arrives, or where it waited in a queue, whether it might when it began."""
+    request, place = arrival.request, arrival.charge_point_id
+    decision = await authorize(connection, place, request.tag, arrival.at, starting_on=request.connector_id)
+    if decision.accepted or not arrival.was_queued:
+        return decision
+    then = await authorize(connection, place, request.tag, request.started_at, starting_on=request.connector_id)
+    return then if then.accepted else decision
 
 
 async def _find(connection: asyncpg.Connection, arrival: _Arrival) -> Known | NewStart:

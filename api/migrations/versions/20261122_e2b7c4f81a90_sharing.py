@@ -14,6 +14,24 @@ depends_on: str | Sequence[str] | None = None
 
 READ_AND_WRITE = ("locations", "connector_specs", "groups", "group_members", "handovers")
 
+FREEZE_OWNER = """
+create function freeze_owner() returns trigger language plpgsql as $$
+begin
+    if new.owner_id is null then
+        select coalesce((
+            select h.offered_by from handovers h
+            where h.charge_point_id = c.id and h.status = 'accepted' and h.ended_at > new.started_at
+                and new.started_at >= c.created_at
+            order by h.ended_at limit 1), c.owner_id)
+        into new.owner_id from charge_points c where c.id = new.charge_point_id;
+    end if;
+    return new;
+end
+$$
+"""
+"""Of a session that arrives after a hand-over, who owned the charge point when it began; a clock that was reset shows a
+time from before the charge point was brought in, and is not believed."""
+
 UPGRADE = (
     """
 create table locations (
@@ -151,16 +169,7 @@ update transactions t set owner_id = c.owner_id from charge_points c where c.id 
     """
 create index ix_transactions_grant_id_driver_id on transactions (grant_id, driver_id) where grant_id is not null
 """,
-    """
-create function freeze_owner() returns trigger language plpgsql as $$
-begin
-    if new.owner_id is null then
-        new.owner_id := (select c.owner_id from charge_points c where c.id = new.charge_point_id);
-    end if;
-    return new;
-end
-$$
-""",
+    FREEZE_OWNER,
     "create trigger freeze_owner before insert on transactions for each row execute function freeze_owner()",
 )
 

@@ -62,8 +62,10 @@ async def code(connection: asyncpg.Connection, wallbox: str, tag: str = "GUEST",
     return (await authorize(connection, UUID(wallbox), tag, NOW, starting_on=starting_on)).code
 
 
-async def begin(connection: asyncpg.Connection, wallbox: str, tag: str, connector_id: int = 1) -> dict[str, Any]:
-    request = {"connectorId": connector_id, "idTag": tag, "meterStart": 0, "timestamp": iso(NOW)}
+async def begin(
+    connection: asyncpg.Connection, wallbox: str, tag: str, connector_id: int = 1, *, at: datetime = NOW
+) -> dict[str, Any]:
+    request = {"connectorId": connector_id, "idTag": tag, "meterStart": 0, "timestamp": iso(at)}
     async with connection.transaction():
         answer = await start(connection, call(wallbox, "StartTransaction", request), NOW)
     payload: dict[str, Any] = orjson.loads(answer.payload)
@@ -92,6 +94,41 @@ async def test_the_owner_of_a_session_is_who_owned_the_charge_point_at_its_start
     owner = await connection.fetchval("select owner_id from charge_points")
     await connection.execute("update charge_points set owner_id = $1", guest)
     assert await connection.fetchval("select owner_id from transactions") == owner
+
+
+async def test_a_start_that_was_queued_is_judged_as_of_its_own_time(
+    connection: asyncpg.Connection, wallbox: str, guest: UUID
+) -> None:
+    """The local list let the guest charge while the wallbox was offline, and rightly so."""
+    ended = NOW - timedelta(hours=2)
+    given = await grant(connection, wallbox, user_id=guest, valid_until=ended)
+    for number, (at, status) in enumerate(
+        ((ended - timedelta(hours=1), "Accepted"), (ended + timedelta(hours=1), "Invalid"), (NOW, "Invalid")), 1
+    ):
+        answer = await begin(connection, wallbox, "GUEST", number, at=at)
+        assert answer["idTagInfo"]["status"] == status
+    kept = await connection.fetch("select grant_id from transactions order by id")
+    assert [row["grant_id"] for row in kept] == [given, None, None]
+    await connection.execute("update transactions set status = 'stopped'")
+    await connection.execute("update grants set valid_until = null, revoked_at = $1", NOW - timedelta(minutes=5))
+    behind = NOW - timedelta(minutes=6)
+    assert (await begin(connection, wallbox, "GUEST", 4, at=behind))["idTagInfo"]["status"] == "Invalid", "revoked"
+
+
+async def test_a_session_of_before_a_hand_over_is_the_old_owners_however_late_it_arrives(
+    connection: asyncpg.Connection, wallbox: str, guest: UUID
+) -> None:
+    owner = await connection.fetchval("select owner_id from charge_points")
+    await connection.execute("update charge_points set created_at = $1, owner_id = $2", BEGUN, guest)
+    await insert(
+        connection, "handovers", charge_point_id=wallbox, offered_by=owner, email="", expires_at=NOW,
+        status="accepted", accepted_by=guest, ended_at=NOW - timedelta(hours=1),
+    )  # fmt: skip
+    reset_clock = datetime(2000, 1, 1, tzinfo=UTC)
+    for number, at in enumerate((NOW - timedelta(hours=2), NOW, reset_clock), 1):
+        await begin(connection, wallbox, "GUEST", number, at=at)
+    owners = [row["owner_id"] for row in await connection.fetch("select owner_id from transactions order by id")]
+    assert owners == [owner, guest, guest]
 
 
 async def test_a_decision_is_one_query(connection: asyncpg.Connection, wallbox: str, guest: UUID) -> None:
