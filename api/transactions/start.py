@@ -146,7 +146,7 @@ async def _start(
 
 
 async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision:
-    """Whether charging may start as the Start arrives, or where it waited in a queue, whether it might when it began."""
+    """Whether charging may start as the Start arrives; one that waited in a queue may have begun in time."""
     request, place = arrival.request, arrival.charge_point_id
     decision = await authorize(connection, place, request.tag, arrival.at, starting_on=request.connector_id)
     if decision.accepted or not arrival.was_queued:
