@@ -26,6 +26,7 @@ from api.charge_points import (
     charging_profile_routes,
     command_routes,
     configuration_routes,
+    connector_spec_routes,
     daily_routes,
     file_routes,
     job_routes,
@@ -53,6 +54,7 @@ from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
 from api.settlement import decision_routes
 from api.settlement import routes as settlement_routes
+from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, location_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
 from api.transactions import routes as transaction_routes
@@ -85,7 +87,13 @@ ROUTERS: Final = (
     transaction_routes.router,
     decision_routes.router,
     settlement_routes.router,
+    location_routes.router,
+    connector_spec_routes.router,
     sharing_routes.router,
+    grant_routes.router,
+    group_routes.router,
+    dry_run_routes.router,
+    handover_routes.router,
     id_tag_routes.router,
     health_router,
 )

@@ -40,7 +40,8 @@ TAGS = [
     {"name": "security", "description": "Keys, security profiles, certificates and security events."},
     {"name": "transactions", "description": "Charging sessions, their meter values and prices."},
     {"name": "books", "description": "Who owes whom: accounts, transfers, statements, decisions about held sessions."},
-    {"name": "sharing", "description": "With whom a charge point is shared."},
+    {"name": "locations", "description": "Where charge points stand."},
+    {"name": "sharing", "description": "With whom a charge point is shared: grants, groups, hand-over to a new owner."},
     {"name": "id tags", "description": "Cards and apps by which charge points know a person."},
     {"name": "system", "description": "For whoever runs this installation."},
 ]

@@ -14,11 +14,13 @@ from sqlalchemy import (
     Date,
     DateTime,
     ForeignKey,
+    ForeignKeyConstraint,
     Identity,
     Index,
     Integer,
     LargeBinary,
     MetaData,
+    Numeric,
     Sequence,
     SmallInteger,
     String,
@@ -131,6 +133,29 @@ id_tags = Table(
     comment="OCPP idTags are case-insensitive: stored in upper case.",
 )
 
+# --- locations ------------------------------------------------------------------------------------------------------
+
+locations = Table(
+    "locations",
+    metadata,
+    _uuid_key(),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("postal_code", Text, nullable=False, server_default=""),
+    Column("city", Text, nullable=False),
+    Column("country", String(3), CheckConstraint("country ~ '^[A-Z]{3}$'", name="country"), nullable=False),
+    Column("latitude", Numeric(9, 7), CheckConstraint("latitude between -90 and 90", name="latitude")),
+    Column("longitude", Numeric(10, 7), CheckConstraint("longitude between -180 and 180", name="longitude")),
+    Column("opening_times", JSONB),
+    Column("time_zone", Text, nullable=False, server_default="Europe/Prague"),
+    Column("deleted_at", TIMESTAMP),
+    _created_at(),
+    CheckConstraint("(latitude is null) = (longitude is null)", name="coordinates"),
+    UniqueConstraint("id", "owner_id"),
+    comment="Where charge points stand; OCPI 2.2.1 terms: country is ISO 3166-1 alpha-3, opening_times is Hours.",
+)
+
 # --- charge points --------------------------------------------------------------------------------------------------
 
 REGISTRATIONS = "('Accepted', 'Pending', 'Rejected')"
@@ -152,6 +177,9 @@ charge_points = Table(
     Column("next_security_profile", SmallInteger),
     Column("quirks", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("time_zone", Text, nullable=False, server_default="Europe/Prague"),
+    Column("location_id", UUID(as_uuid=True), index=True),
+    Column("visibility", Text, CheckConstraint("visibility in ('private', 'shared', 'public')", name="visibility"),
+           nullable=False, server_default="shared"),
     Column("rated_power_w", Integer),
     Column("heartbeat_interval_s", Integer, CheckConstraint("heartbeat_interval_s > 0", name="heartbeat"),
            nullable=False, server_default=text("300")),
@@ -172,6 +200,9 @@ charge_points = Table(
     Column("deleted_at", TIMESTAMP),
     _created_at(),
     Index("uq_charge_points_identity", "identity", unique=True, postgresql_where=text("deleted_at is null")),
+    # nobody's charge point stands at a location of somebody else's: its grants would open it
+    ForeignKeyConstraint(["location_id", "owner_id"], ["locations.id", "locations.owner_id"],
+                         name="fk_charge_points_location_id"),
     comment="boot is the payload of the newest BootNotification. status_requested_boot is the boot_count for which "
     "StatusNotification was triggered. A deleted wallbox keeps its row for its transactions.",
 )  # fmt: skip
@@ -193,6 +224,21 @@ connectors = Table(
     comment="The newest StatusNotification of each connector; 0 is the charge point as a whole.",
 )
 
+connector_specs = Table(
+    "connector_specs",
+    metadata,
+    Column("charge_point_id", ForeignKey("charge_points.id"), primary_key=True),
+    Column("connector_id", Integer, CheckConstraint("connector_id > 0", name="connector_id"), primary_key=True,
+           autoincrement=False),
+    Column("standard", Text, nullable=False),
+    Column("format", Text, CheckConstraint("format in ('SOCKET', 'CABLE')", name="format"), nullable=False),
+    Column("power_type", Text, CheckConstraint(
+        "power_type in ('AC_1_PHASE', 'AC_2_PHASE', 'AC_2_PHASE_SPLIT', 'AC_3_PHASE', 'DC')", name="power_type"),
+        nullable=False),
+    Column("max_power_w", Integer, CheckConstraint("max_power_w > 0", name="max_power_w")),
+    comment="What each connector is, as its owner says it (OCPI 2.2.1 ConnectorType, ConnectorFormat, PowerType).",
+)  # fmt: skip
+
 tariffs = Table(
     "tariffs",
     metadata,
@@ -206,18 +252,77 @@ tariffs = Table(
     comment="OCPI 2.2.1 tariff: elements, and terms of the whole. A row a version, never changed; the newest holds.",
 )
 
+groups = Table(
+    "groups",
+    metadata,
+    _uuid_key(),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("deleted_at", TIMESTAMP),
+    _created_at(),
+    comment="People with whom an owner shares as one, such as a family; seen by its owner only.",
+)
+
+group_members = Table(
+    "group_members",
+    metadata,
+    Column("group_id", ForeignKey("groups.id"), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), primary_key=True, index=True),
+    _created_at(),
+)
+
 grants = Table(
     "grants",
     metadata,
     _uuid_key(),
-    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False, index=True),
-    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("series_id", UUID(as_uuid=True), nullable=False, server_default=text("gen_random_uuid()"), index=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), index=True),
+    Column("connector_id", Integer, CheckConstraint("connector_id > 0", name="connector_id")),
+    Column("location_id", ForeignKey("locations.id"), index=True),
+    Column("audience", Text, CheckConstraint(
+        "audience in ('person', 'invitation', 'group', 'public')", name="audience"),
+        nullable=False, server_default="person"),
+    Column("user_id", ForeignKey("users.id"), index=True),
+    Column("invited_email", Text, CheckConstraint("invited_email = lower(invited_email)", name="email_lower")),
+    Column("group_id", ForeignKey("groups.id"), index=True),
+    Column("priority", SmallInteger, nullable=False, server_default=text("0")),
+    Column("windows", JSONB, nullable=False, server_default=text("'[]'")),
+    Column("max_energy_wh", BigInteger, CheckConstraint("max_energy_wh > 0", name="max_energy_wh")),
+    Column("max_amount_minor", BigInteger, CheckConstraint("max_amount_minor > 0", name="max_amount_minor")),
+    Column("currency", String(3)),
+    Column("max_sessions", SmallInteger, CheckConstraint("max_sessions > 0", name="max_sessions")),
+    Column("cap_period", Text, CheckConstraint("cap_period in ('validity', 'month')", name="cap_period"),
+           nullable=False, server_default="validity"),
     Column("valid_from", TIMESTAMP, nullable=False, server_default=NOW),
     Column("valid_until", TIMESTAMP),
     Column("revoked_at", TIMESTAMP),
     _created_at(),
-    comment="Who else than its owner may charge at a charge point.",
-)
+    CheckConstraint("num_nonnulls(charge_point_id, location_id) = 1", name="place"),
+    CheckConstraint("connector_id is null or charge_point_id is not null", name="connector_of"),
+    CheckConstraint("(audience = 'person') = (user_id is not null)", name="person"),
+    CheckConstraint("(audience = 'invitation') = (invited_email is not null)", name="invitation"),
+    CheckConstraint("(audience = 'group') = (group_id is not null)", name="group"),
+    CheckConstraint("(max_amount_minor is null) = (currency is null)", name="money"),
+    Index("ix_grants_invited_email", "invited_email", postgresql_where=text("invited_email is not null")),
+    comment="Who else than the owner may charge, where and when. A row a version of its series: terms never change.",
+)  # fmt: skip
+
+handovers = Table(
+    "handovers",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("offered_by", ForeignKey("users.id"), nullable=False),
+    Column("email", Text, CheckConstraint("email = lower(email)", name="email_lower"), nullable=False, index=True),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("status", Text, CheckConstraint("status in ('offered', 'accepted', 'declined', 'withdrawn')", name="status"),
+           nullable=False, server_default="offered"),
+    Column("accepted_by", ForeignKey("users.id")),
+    Column("ended_at", TIMESTAMP),
+    _created_at(),
+    Index("uq_handovers_offered", "charge_point_id", unique=True, postgresql_where=text("status = 'offered'")),
+    comment="Offers of a charge point to a new owner; one open offer each.",
+)  # fmt: skip
 
 command_batches = Table(
     "command_batches",
@@ -530,6 +635,8 @@ transactions = Table(
     Column("id_tag", Text, nullable=False),
     Column("id_tag_status", Text, nullable=False),
     Column("driver_id", ForeignKey("users.id")),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, comment="of the charge point at the start; a trigger"),
+    Column("grant_id", ForeignKey("grants.id"), comment="by which the driver charged; null: the owner, or refused"),
     Column("started_at", TIMESTAMP, nullable=False),
     Column("start_received_at", TIMESTAMP, nullable=False),
     Column("start_boot_count", Integer, nullable=False),
@@ -556,6 +663,8 @@ transactions = Table(
                      name="uq_transactions_start"),
     Index("ix_transactions_charge_point_id_started_at", "charge_point_id", "started_at"),
     Index("ix_transactions_driver_id_started_at", "driver_id", "started_at"),
+    Index("ix_transactions_owner_id_started_at", "owner_id", "started_at"),
+    Index("ix_transactions_grant_id_driver_id", "grant_id", "driver_id", postgresql_where=text("grant_id is not null")),
     Index("ix_transactions_id_tag_active", "id_tag", postgresql_where=text("status = 'active'")),
     Index("ix_transactions_active", "charge_point_id", "connector_id", postgresql_where=text("status = 'active'")),
     Index("ix_transactions_due", "id", postgresql_where=text(

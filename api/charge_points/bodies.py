@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, computed_field
 from sqlalchemy import Row
 
 from api.accounting.money import MINOR_DIGITS, format_price_e4, parse_price_e4
@@ -22,6 +22,8 @@ CHARGE_POINT_EXAMPLE: dict[str, Any] = {
     "role": "owner",
     "url": "wss://localhost:9000/VLT-7K3M9QXA",
     "time_zone": "Europe/Prague",
+    "location_id": None,
+    "visibility": "shared",
     "rated_power_w": 11000,
     "price_per_kwh": "5.50",
     "currency": "CZK",
@@ -50,6 +52,13 @@ CREDENTIALS_EXAMPLE: dict[str, Any] = {
     "key": "h7Gd0qLw2ZrT9kVb4NxC",
     "note": "Write the key down now: it is shown once.",
 }
+SPEC_EXAMPLE: dict[str, Any] = {
+    "standard": "IEC_62196_T2",
+    "format": "CABLE",
+    "power_type": "AC_3_PHASE",
+    "max_power_w": 11000,
+    "phases": 3,
+}
 CONNECTOR_EXAMPLE: dict[str, Any] = {
     "connector_id": 1,
     "status": "Charging",
@@ -61,6 +70,7 @@ CONNECTOR_EXAMPLE: dict[str, Any] = {
     "power_w": 10870,
     "energy_wh": 1482300,
     "transaction_id": "b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21",
+    "spec": SPEC_EXAMPLE,
 }
 
 
@@ -94,6 +104,29 @@ RatedPower = Annotated[int, Field(ge=1, le=1_000_000)]
 Price = Annotated[str, StringConstraints(pattern=r"^\d{1,7}(\.\d{1,4})?$"), AfterValidator(_check_price)]
 Currency = Annotated[str, AfterValidator(_check_currency)]
 
+Visibility = Literal["private", "shared", "public"]
+
+ConnectorStandard = Literal[
+    "CHADEMO", "DOMESTIC_A", "DOMESTIC_B", "DOMESTIC_C", "DOMESTIC_D", "DOMESTIC_E", "DOMESTIC_F", "DOMESTIC_G",
+    "DOMESTIC_H", "DOMESTIC_I", "DOMESTIC_J", "DOMESTIC_K", "DOMESTIC_L", "DOMESTIC_M", "DOMESTIC_N", "DOMESTIC_O",
+    "GBT_AC", "GBT_DC", "IEC_60309_2_single_16", "IEC_60309_2_three_16", "IEC_60309_2_three_32",
+    "IEC_60309_2_three_64", "IEC_62196_T1", "IEC_62196_T1_COMBO", "IEC_62196_T2", "IEC_62196_T2_COMBO",
+    "IEC_62196_T3A", "IEC_62196_T3C", "NEMA_5_20", "NEMA_6_30", "NEMA_6_50", "NEMA_10_30", "NEMA_10_50",
+    "NEMA_14_30", "NEMA_14_50", "TESLA_R", "TESLA_S",
+]  # fmt: skip
+PHASES: dict[str, int | None] = {
+    "AC_1_PHASE": 1,
+    "AC_2_PHASE": 2,
+    "AC_2_PHASE_SPLIT": 2,
+    "AC_3_PHASE": 3,
+    "DC": None,
+}
+"""OCPI PowerType."""
+
+VISIBILITY = (
+    "`private`: grants rest, only the owner charges; `shared`: grants to persons and groups count; `public`: found by "
+    "search, and public grants count too"
+)
 TIME_ZONE = "IANA zone in which tariffs and statements count days"
 RATED_POWER = "most that the wallbox can deliver, in W; a session above it is held for a person"
 PRICE = 'decimal text with at most four decimals, for example "5.50"; "0" is free'
@@ -126,6 +159,7 @@ class ChargePointChange(Body):
 
     name: Name = Field(default_factory=str, description="a name for people")
     time_zone: TimeZone = Field(default_factory=str, description=TIME_ZONE)
+    visibility: Visibility = Field(default_factory=lambda: "shared", description=VISIBILITY)
     rated_power_w: RatedPower | None = Field(default=None, description=f"{RATED_POWER}; null: not known")
     price_per_kwh: Price = Field(default_factory=str, description=f"{PRICE}; sessions that run keep theirs")
     currency: Currency = Field(default_factory=str, description=CURRENCY)
@@ -143,6 +177,8 @@ class ChargePoint(BaseModel):
     role: str = Field(description="as what the caller sees it: `owner`, `guest` or `operator`")
     url: str = Field(description="exactly what is typed into the wallbox")
     time_zone: str
+    location_id: UUID | None = Field(description="where it stands; its time zone is the location's")
+    visibility: Visibility = Field(description=VISIBILITY)
     rated_power_w: int | None
     price_per_kwh: str | None = Field(description="decimal text; null where no price is set")
     currency: str | None
@@ -217,6 +253,36 @@ class Credentials(BaseModel):
     note: str
 
 
+class NewConnectorSpec(Body):
+    """What a connector is, in the terms of OCPI 2.2.1."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {name: SPEC_EXAMPLE[name] for name in SPEC_EXAMPLE if name != "phases"}}
+    )
+
+    standard: ConnectorStandard
+    format: Literal["SOCKET", "CABLE"]
+    power_type: Literal["AC_1_PHASE", "AC_2_PHASE", "AC_2_PHASE_SPLIT", "AC_3_PHASE", "DC"]
+    max_power_w: RatedPower | None = Field(default=None, description="most that it can deliver, in W")
+
+
+class ConnectorSpec(BaseModel):
+    """What a connector is, in the terms of OCPI 2.2.1."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": SPEC_EXAMPLE})
+
+    standard: str = Field(description="OCPI ConnectorType, for example IEC_62196_T2")
+    format: str
+    power_type: str
+    max_power_w: int | None
+
+    @computed_field(description="of the alternating current; null for DC")  # type: ignore[prop-decorator]
+    @property
+    def phases(self) -> int | None:
+        """As the power type says."""
+        return PHASES[self.power_type]
+
+
 class Connector(BaseModel):
     """A connector: its last committed status, and what it delivers now. 0 is the charge point as a whole."""
 
@@ -232,6 +298,7 @@ class Connector(BaseModel):
     power_w: int | None = Field(description="live; null where it is not known")
     energy_wh: int | None = Field(description="live register of the meter; null where it is not known")
     transaction_id: UUID | None = Field(description="the running transaction, where the caller may see it")
+    spec: ConnectorSpec | None = Field(default=None, description="what it is; null where its owner has not said")
 
 
 class ConnectorList(BaseModel):

@@ -96,7 +96,7 @@ async def check_remote_start(
     raw = (await connection.get_raw_connection()).driver_connection
     decision = await authorize(raw, charge_point.id, tag, now, starting_on=payload.get("connectorId", 0))
     if not decision.accepted:
-        raise ChargingRefused(decision.reason, authorization_status=decision.status)
+        raise ChargingRefused(decision.reason, authorization_status=decision.status, code=decision.code)
 
 
 async def check_security_profile(connection: AsyncConnection, call: Call) -> None:

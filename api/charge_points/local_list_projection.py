@@ -5,11 +5,12 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.schema import grants, id_tags, local_lists
-from api.sharing.decision import Grant, IdTag, decide
+from api.schema import local_lists
+from api.sharing.authorization import authorize_all
 from api.sharing.ocpp import id_tag_info
 
 LARGEST_VERSION = 2**31 - 1
@@ -34,19 +35,10 @@ async def find_known(connection: AsyncConnection, charge_point_id: UUID) -> Know
 
 async def project(connection: AsyncConnection, charge_point: Row[Any], now: datetime) -> list[dict[str, Any]]:
     """Who may charge now, as entries of the list: each tag is asked of the one function that decides it."""
-    shared = select(grants).where(grants.c.charge_point_id == charge_point.id)
-    given = [
-        Grant(row.user_id, row.valid_from, row.valid_until, row.revoked_at) for row in await connection.execute(shared)
-    ]
-    people = {charge_point.owner_id, *(grant.user_id for grant in given)}
-    tags = await connection.execute(select(id_tags).where(id_tags.c.user_id.in_(people)).order_by(id_tags.c.tag))
-    return [entry for row in tags if (entry := _entry(row, charge_point.owner_id, given, now)) is not None]
-
-
-def _entry(row: Row[Any], owner_id: UUID, given: Sequence[Grant], now: datetime) -> dict[str, Any] | None:
-    tag = IdTag(row.tag, row.user_id, row.parent_tag, row.blocked, row.expires_at)
-    decision = decide(tag, owner_id, given, now)
-    return {"idTag": row.tag, "idTagInfo": id_tag_info(decision)} if decision.accepted else None
+    raw = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
+    decided = await authorize_all(raw, charge_point.id, now)
+    return [{"idTag": tag, "idTagInfo": id_tag_info(decision)} for tag, decision in decided if decision.accepted]
 
 
 def drift(known: Known, wanted: Sequence[dict[str, Any]]) -> Literal["none", "entries", "version", "unsupported"]:

@@ -25,7 +25,7 @@ from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
 from api.paging import PageRequest, read_page
 from api.schema import charge_points, connectors, tariffs, transactions
-from api.sharing.access import GUEST, find_controlled, is_visible, role_of
+from api.sharing.access import GUEST, find_controlled, is_listed, is_visible, role_of
 
 KEY_ALPHABET: Final = string.ascii_letters + string.digits
 KEY_LENGTH: Final = 20
@@ -116,8 +116,9 @@ async def find(connection: AsyncConnection, caller: Caller, charge_point_id: UUI
 async def list_visible(
     connection: AsyncConnection, caller: Caller, now: datetime, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
-    """The charge points that a caller sees, newest first."""
-    return await read_page(connection, _overview(caller, now), [charge_points.c.created_at, charge_points.c.id], paging)
+    """The caller's own charge points and those shared with them, newest first; operators list all."""
+    query = _overview(caller, now).where(is_listed(caller, now))
+    return await read_page(connection, query, [charge_points.c.created_at, charge_points.c.id], paging)
 
 
 async def edit(
@@ -134,9 +135,12 @@ async def edit(
 
     Raises:
         NotFound, NotAllowed: the caller does not control it.
-        Invalid: a currency without any price.
+        Invalid: a currency without any price, or a time zone that is not its location's.
     """
-    await find_controlled(connection, caller, charge_point_id, now)
+    charge_point = await find_controlled(connection, caller, charge_point_id, now)
+    zone = changes.get("time_zone", charge_point.time_zone)
+    if charge_point.location_id is not None and zone != charge_point.time_zone:
+        raise Invalid.field("body.time_zone", "is that of its location: change it there")
     this = charge_points.c.id == charge_point_id
     await connection.execute(select(charge_points.c.id).where(this).with_for_update())
     if changes:

@@ -1,18 +1,21 @@
 """HTTP of charge points: onboarding, editing, keys and connectors."""
 
+from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
+from sqlalchemy import Row
 
 from api.accounting.money import parse_price_e4
 from api.accounting.tariff import flat_tariff
-from api.charge_points import gateways, onboarding, operations
+from api.charge_points import connector_specs, gateways, onboarding, operations
 from api.charge_points.bodies import (
     ChargePointChange,
     ChargePointDetail,
     ChargePointPage,
     Connector,
     ConnectorList,
+    ConnectorSpec,
     CreatedChargePoint,
     NewChargePoint,
     Onboarding,
@@ -150,15 +153,22 @@ async def list_connectors(
     charge_point = await find_visible(transaction, caller, charge_point_id, now)
     statuses = {row.connector_id: row for row in await operations.list_connectors(transaction, charge_point_id)}
     running = await operations.running_transactions(transaction, caller, charge_point)
+    specs = await connector_specs.read_all(transaction, charge_point_id)
     live = (await gateways.live_state(bus, charge_point_id)).connectors
     items = [
-        _connector(each, statuses.get(each), live.get(each, LiveConnector()), running.get(each))
-        for each in sorted({*statuses, *live, *running})
+        _connector(each, statuses.get(each), live.get(each, LiveConnector()), running.get(each), specs.get(each))
+        for each in sorted({*statuses, *live, *running, *specs})
     ]
     return ConnectorList(items=items)
 
 
-def _connector(connector_id: int, status: object | None, live: LiveConnector, transaction_id: UUID | None) -> Connector:
+def _connector(
+    connector_id: int,
+    status: object | None,
+    live: LiveConnector,
+    transaction_id: UUID | None,
+    spec: Row[Any] | None,
+) -> Connector:
     """PostgreSQL has the status that was committed; Redis has what flows now."""
     names = ("info", "vendor_id", "vendor_error_code", "status_at")
     return Connector(
@@ -169,4 +179,5 @@ def _connector(connector_id: int, status: object | None, live: LiveConnector, tr
         power_w=live.power_w,
         energy_wh=live.energy_wh,
         transaction_id=transaction_id,
+        spec=ConnectorSpec.model_validate(spec) if spec is not None else None,
     )

@@ -32,7 +32,7 @@ log = structlog.get_logger(__name__)
 SESSION: Final = """
 select t.id, t.public_id, t.status, t.driver_id, t.started_at, t.stopped_at, t.meter_start_wh, t.meter_stop_wh,
     t.held_reasons, t.currency, t.total_minor, t.settled_at, t.tariff::text as tariff,
-    t.charge_detail_record::text as charge_detail_record, c.owner_id, c.time_zone
+    t.charge_detail_record::text as charge_detail_record, t.owner_id, c.time_zone
 from transactions t join charge_points c on c.id = t.charge_point_id
 """
 DUE: Final = f"""{SESSION}

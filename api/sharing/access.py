@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select
+from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import NotAllowed, NotFound
 from api.identity.caller import Caller
-from api.schema import charge_points, grants
+from api.schema import charge_points, grants, group_members
 
 OWNER: Final = "owner"
 OPERATOR: Final = "operator"
@@ -33,14 +33,40 @@ def is_visible(caller: Caller, now: datetime) -> ColumnElement[bool]:
     return and_(standing, or_(charge_points.c.owner_id == caller.user_id, _is_granted(caller, now)))
 
 
-def _is_granted(caller: Caller, now: datetime) -> ColumnElement[bool]:
-    """A grant that has not ended; one that begins later is shown already, and charging is decided elsewhere."""
-    return exists().where(
-        grants.c.charge_point_id == charge_points.c.id,
-        grants.c.user_id == caller.user_id,
-        grants.c.revoked_at.is_(None),
-        or_(grants.c.valid_until.is_(None), grants.c.valid_until > now),
+def is_listed(caller: Caller, now: datetime) -> ColumnElement[bool]:
+    """Whether it is among the charge points of `caller`: not where it is seen by a public grant alone."""
+    if caller.is_operator:
+        return true()
+    return or_(charge_points.c.owner_id == caller.user_id, _is_granted(caller, now, and_public=False))
+
+
+def is_given_to(user_id: UUID) -> ColumnElement[bool]:
+    """Whether a row of `grants` is this person's, by name or as a member of a group."""
+    mine = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
+    return or_(grants.c.user_id == user_id, grants.c.group_id.in_(mine))
+
+
+def covers() -> ColumnElement[bool]:
+    """Whether a row of `grants` is for the place of a row of `charge_points`."""
+    return or_(grants.c.charge_point_id == charge_points.c.id, grants.c.location_id == charge_points.c.location_id)
+
+
+def is_standing(now: datetime) -> ColumnElement[bool]:
+    """Whether a row of `grants` has not ended; one that begins later stands already."""
+    return and_(grants.c.revoked_at.is_(None), or_(grants.c.valid_until.is_(None), grants.c.valid_until > now))
+
+
+def _is_granted(caller: Caller, now: datetime, *, and_public: bool = True) -> ColumnElement[bool]:
+    """What somebody was granted is shown also outside of its windows: charging is decided elsewhere."""
+    given = exists().where(
+        covers(), is_given_to(caller.user_id), is_standing(now), charge_points.c.visibility != "private"
     )
+    if not and_public:
+        return given
+    public = exists().where(
+        covers(), grants.c.audience == "public", is_standing(now), charge_points.c.visibility == "public"
+    )
+    return or_(given, public)
 
 
 async def find_visible(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:

@@ -1,25 +1,60 @@
-"""Asks `decision` with the facts from PostgreSQL. The only place that reads tags and grants for a decision."""
+"""Asks `decision` with the facts from PostgreSQL, in one query. The only place that reads them for a decision.
 
+What is used up of a grant counts all its versions, and finished sessions; docs/sharing.md says how.
+"""
+
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+import orjson
 
-from api.sharing.decision import Decision, Grant, IdTag, decide
+from api.sharing.decision import Caps, Decision, Facts, Grant, IdTag, Place, Usage, decide
+from api.sharing.windows import Window
 
-FACTS = """
-select c.owner_id, t.tag, t.user_id, t.parent_tag, t.blocked, t.expires_at,
+FACTS: Final = """
+select c.id as place_id, c.owner_id, c.time_zone, c.location_id as stands_at, c.visibility,
+    t.tag, t.user_id as holder_id, t.parent_tag, t.blocked, t.expires_at,
+    array(select m.group_id from group_members m where m.user_id = t.user_id) as group_ids,
     exists (
         select from transactions x
         where x.id_tag = t.tag and x.status = 'active'
             and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)
-    ) as charging_elsewhere
-from charge_points c left join id_tags t on t.tag = upper($2)
+    ) as charging_elsewhere,
+    g.id, g.user_id, g.group_id, g.charge_point_id, g.connector_id, g.location_id, g.priority,
+    g.valid_from, g.valid_until, g.revoked_at, g.windows::text as windows,
+    g.max_energy_wh, g.max_amount_minor, g.currency, g.max_sessions,
+    u.used_energy_wh, u.used_amount_minor, u.used_sessions
+from charge_points c
+left join id_tags t on {tags}
+left join grants g on (g.charge_point_id = c.id or g.location_id = c.location_id) and t.user_id <> c.owner_id and (
+    g.user_id = t.user_id or g.audience = 'public' and c.visibility = 'public'
+    or g.group_id in (select m.group_id from group_members m where m.user_id = t.user_id))
+left join lateral (
+    select coalesce(sum(x.energy_wh) filter (where p.counts), 0)::bigint as used_energy_wh,
+        coalesce(sum(x.total_minor) filter (where p.counts and x.currency = g.currency), 0)::bigint
+            as used_amount_minor,
+        count(*) filter (where x.status = 'active'
+            and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)) as used_sessions
+    from grants v join transactions x on x.grant_id = v.id and x.driver_id = t.user_id
+    cross join lateral (select g.cap_period <> 'month' or x.started_at
+        >= date_trunc('month', $4::timestamptz at time zone c.time_zone) at time zone c.time_zone as counts) p
+    where v.series_id = g.series_id and num_nonnulls(g.max_energy_wh, g.max_amount_minor, g.max_sessions) > 0
+) u on true
 where c.id = $1
 """
-GRANTS = """
-select user_id, valid_from, valid_until, revoked_at from grants where charge_point_id = $1 and user_id = $2
-"""
+OF_ONE: Final = FACTS.format(tags="t.tag = upper($2)")
+OF_ALL: Final = FACTS.format(
+    tags="""$2::text is null and (t.user_id = c.owner_id or t.user_id in (
+        select g.user_id from grants g where g.charge_point_id = c.id or g.location_id = c.location_id
+        union select m.user_id from group_members m join grants g on g.group_id = m.group_id
+        where g.charge_point_id = c.id or g.location_id = c.location_id))"""
+)
+"""Every tag of those with whom the charge point is shared by name or by group: whoever a public grant lets in is
+too many for a list."""
 
 
 async def authorize(
@@ -32,12 +67,73 @@ async def authorize(
 ) -> Decision:
     """Whether the holder of `id_tag` may charge at this charge point at `now`.
 
-    `starting_on` is the connector of a start, for which ConcurrentTx is decided too; None is Authorize (4.8).
+    `starting_on` is the connector of a start, for which concurrent sessions are decided too; 0 is a start at any
+    connector, and None is Authorize (4.8).
     """
-    facts = await connection.fetchrow(FACTS, charge_point_id, id_tag, starting_on)
-    if facts is None or facts["tag"] is None:
-        return decide(None, charge_point_id, (), now)
-    rows = await connection.fetch(GRANTS, charge_point_id, facts["user_id"])
-    tag = IdTag(facts["tag"], facts["user_id"], facts["parent_tag"], facts["blocked"], facts["expires_at"])
-    elsewhere = starting_on is not None and facts["charging_elsewhere"]
-    return decide(tag, facts["owner_id"], [Grant(**row) for row in rows], now, charging_elsewhere=elsewhere)
+    rows = await connection.fetch(OF_ONE, charge_point_id, id_tag, starting_on, now)
+    return decide(_facts(rows, charge_point_id, starting_on), now)
+
+
+async def authorize_all(
+    connection: asyncpg.Connection, charge_point_id: UUID, now: datetime
+) -> list[tuple[str, Decision]]:
+    """Every tag of the owner and of those with whom the charge point is shared, in order, and what is decided of it."""
+    by_tag: dict[str, list[Mapping[str, Any]]] = {}
+    for row in await connection.fetch(OF_ALL, charge_point_id, None, None, now):
+        if row["tag"] is not None:
+            by_tag.setdefault(row["tag"], []).append(row)
+    return [(tag, decide(_facts(by_tag[tag], charge_point_id, None), now)) for tag in sorted(by_tag)]
+
+
+def _facts(rows: Sequence[Mapping[str, Any]], charge_point_id: UUID, starting_on: int | None) -> Facts:
+    """From the rows of one tag: one a grant, or one without any."""
+    if not rows or rows[0]["tag"] is None:
+        return Facts(None, Place(charge_point_id, charge_point_id))
+    first = rows[0]
+    tag = IdTag(
+        first["tag"],
+        first["holder_id"],
+        first["parent_tag"],
+        first["blocked"],
+        first["expires_at"],
+        frozenset(first["group_ids"]),
+    )
+    place = Place(
+        first["place_id"],
+        first["owner_id"],
+        first["time_zone"],
+        first["stands_at"],
+        starting_on or None,
+        first["visibility"],
+    )
+    given = [row for row in rows if row["id"] is not None]
+    return Facts(
+        tag,
+        place,
+        [_grant(row) for row in given],
+        {row["id"]: Usage(row["used_energy_wh"], row["used_amount_minor"], row["used_sessions"]) for row in given},
+        is_start=starting_on is not None,
+        charging_elsewhere=first["charging_elsewhere"],
+    )
+
+
+def _grant(row: Mapping[str, Any]) -> Grant:
+    return Grant(
+        id=row["id"],
+        valid_from=row["valid_from"],
+        user_id=row["user_id"],
+        group_id=row["group_id"],
+        charge_point_id=row["charge_point_id"],
+        connector_id=row["connector_id"],
+        location_id=row["location_id"],
+        valid_until=row["valid_until"],
+        revoked_at=row["revoked_at"],
+        windows=_read_windows(row["windows"]),
+        caps=Caps(row["max_energy_wh"], row["max_amount_minor"], row["currency"], row["max_sessions"]),
+        priority=row["priority"],
+    )
+
+
+@lru_cache(maxsize=4096)
+def _read_windows(text: str) -> tuple[Window, ...]:
+    return tuple(Window.from_json(fields) for fields in orjson.loads(text))

@@ -1,58 +1,205 @@
-"""Grants: rules and queries. Who may charge is decided in `decision`; nothing here commits."""
+"""Grants: rules and queries. Who may charge is decided in `decision`; nothing here commits.
+
+Terms never change: a change revokes a grant and makes the next version of its series, in which usage is counted on.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, literal, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import Invalid, NotFound
+from api.errors import Conflict, Invalid, NotFound
+from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
-from api.schema import grants, users
+from api.schema import charge_points, grants, groups, handovers, locations, users
+from api.sharing.access import is_given_to
+
+PERSON: Final = "person"
+INVITATION: Final = "invitation"
+GROUP: Final = "group"
+PUBLIC: Final = "public"
+KEPT: Final = (
+    "series_id", "charge_point_id", "connector_id", "location_id", "audience", "user_id", "invited_email", "group_id",
+    "priority", "windows", "max_energy_wh", "max_amount_minor", "currency", "max_sessions", "cap_period", "valid_from",
+    "valid_until",
+)  # fmt: skip
+"""What the next version takes over where it is not changed."""
 
 
-def _grants() -> Select[Any]:
-    return select(grants, users.c.email, users.c.display_name).join(users, users.c.id == grants.c.user_id)
+@dataclass(frozen=True, slots=True)
+class Spot:
+    """Where a grant holds, and whose that is."""
+
+    owner_id: UUID
+    charge_point_id: UUID | None = None
+    connector_id: int | None = None
+    location_id: UUID | None = None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """As a row of `grants` has it."""
+        return {
+            "charge_point_id": self.charge_point_id,
+            "connector_id": self.connector_id,
+            "location_id": self.location_id,
+        }
+
+
+def _select() -> Select[Any]:
+    """Grants as they are shown: with their grantee and the name of their place."""
+    joined = (
+        grants.outerjoin(users, users.c.id == grants.c.user_id)
+        .outerjoin(charge_points, charge_points.c.id == grants.c.charge_point_id)
+        .outerjoin(locations, locations.c.id == grants.c.location_id)
+    )
+    return select(
+        grants,
+        func.coalesce(users.c.email, grants.c.invited_email).label("email"),
+        func.coalesce(users.c.display_name, "").label("display_name"),
+        func.coalesce(charge_points.c.name, locations.c.name).label("place_name"),
+        func.coalesce(charge_points.c.time_zone, locations.c.time_zone).label("time_zone"),
+    ).select_from(joined)
+
+
+def _is_given_by(caller: Caller) -> ColumnElement[bool]:
+    """Whether it is for a place of the caller's; of a wallbox that was handed over, only what came after that."""
+    if caller.is_operator:
+        return true()
+    taken_over = (
+        select(func.max(handovers.c.ended_at))
+        .where(handovers.c.charge_point_id == grants.c.charge_point_id, handovers.c.status == "accepted")
+        .scalar_subquery()
+    )
+    own = and_(
+        charge_points.c.owner_id == caller.user_id,
+        or_(taken_over.is_(None), grants.c.created_at >= taken_over),
+    )
+    return or_(own, locations.c.owner_id == caller.user_id)
 
 
 async def list_grants(
-    connection: AsyncConnection, charge_point_id: UUID, paging: PageRequest
+    connection: AsyncConnection,
+    caller: Caller,
+    paging: PageRequest,
+    *,
+    charge_point_id: UUID | None = None,
+    location_id: UUID | None = None,
 ) -> tuple[Sequence[Row[Any]], str | None]:
-    """The grants of a charge point, ended ones too, newest first."""
-    query = _grants().where(grants.c.charge_point_id == charge_point_id)
+    """The grants for places of the caller's, ended ones too, newest first."""
+    query = _select().where(_is_given_by(caller))
+    if charge_point_id is not None:
+        query = query.where(grants.c.charge_point_id == charge_point_id)
+    if location_id is not None:
+        query = query.where(grants.c.location_id == location_id)
     return await read_page(connection, query, [grants.c.created_at, grants.c.id], paging)
 
 
-async def create_grant(
-    connection: AsyncConnection,
-    charge_point: Row[Any],
-    *,
-    email: str,
-    valid_from: datetime,
-    valid_until: datetime | None,
-    now: datetime,
-) -> Row[Any]:
-    """Shares a charge point with the person who has this e-mail.
+async def list_received(
+    connection: AsyncConnection, caller: Caller, paging: PageRequest
+) -> tuple[Sequence[Row[Any]], str | None]:
+    """What was granted to the caller, by name or as a member of a group, newest first."""
+    query = _select().where(is_given_to(caller.user_id))
+    return await read_page(connection, query, [grants.c.created_at, grants.c.id], paging)
+
+
+async def find_given(connection: AsyncConnection, caller: Caller, grant_id: UUID) -> Row[Any]:
+    """A grant for a place of the caller's.
 
     Raises:
-        NotFound: nobody has an account with it.
-        Invalid: it is the owner's, or the grant would end before it begins.
+        NotFound: there is none.
     """
-    if valid_until is not None and valid_until <= valid_from:
-        raise Invalid.field("body.valid_until", "must be later than valid_from")
-    person = select(users.c.id).where(users.c.email == email, users.c.disabled_at.is_(None))
-    user_id = (await connection.execute(person)).scalar_one_or_none()
-    if user_id is None:
-        raise NotFound(f"Nobody with the e-mail {email} has an account here yet. Ask them to register first.")
-    if user_id == charge_point.owner_id:
-        raise Invalid.field("body.email", "the owner needs no grant")
-    values = {"charge_point_id": charge_point.id, "user_id": user_id, "valid_from": valid_from}
-    statement = insert(grants).values(**values, valid_until=valid_until, created_at=now).returning(grants.c.id)
-    grant_id = (await connection.execute(statement)).scalar_one()
-    row: Row[Any] = (await connection.execute(_grants().where(grants.c.id == grant_id))).one()
+    return await _find(connection, grant_id, _is_given_by(caller))
+
+
+async def find_either(connection: AsyncConnection, caller: Caller, grant_id: UUID) -> Row[Any]:
+    """A grant for a place of the caller's, or one that the caller was given.
+
+    Raises:
+        NotFound: there is none.
+    """
+    return await _find(connection, grant_id, or_(_is_given_by(caller), is_given_to(caller.user_id)))
+
+
+async def _find(connection: AsyncConnection, grant_id: UUID, condition: ColumnElement[bool] | None = None) -> Row[Any]:
+    query = _select().where(grants.c.id == grant_id, condition if condition is not None else true())
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
     return row
+
+
+async def find_person(connection: AsyncConnection, email: str) -> UUID | None:
+    """Who has this e-mail. The one place that says whose word for an e-mail counts."""
+    person = select(users.c.id).where(users.c.email == email, users.c.disabled_at.is_(None))
+    return (await connection.execute(person)).scalar_one_or_none()
+
+
+async def name_grantee(
+    connection: AsyncConnection, spot: Spot, *, email: str | None, group_id: UUID | None, may_invite: bool
+) -> dict[str, Any]:
+    """The columns that say for whom a grant is: a person or an invitation by e-mail, a group, or else anybody.
+
+    Raises:
+        NotFound: nobody has an account with the e-mail, and nobody is to be invited.
+        Invalid: the e-mail is the owner's, or the group is not.
+    """
+    if group_id is not None:
+        own = (groups.c.id == group_id, groups.c.owner_id == spot.owner_id, groups.c.deleted_at.is_(None))
+        if (await connection.execute(select(groups.c.id).where(*own).with_for_update(read=True))).first() is None:
+            raise Invalid.field("body.group_id", "not a group of the owner")
+        return {"audience": GROUP, "group_id": group_id}
+    if email is None:
+        return {"audience": PUBLIC}
+    user_id = await find_person(connection, email)
+    if user_id == spot.owner_id:
+        raise Invalid.field("body.email", "the owner needs no grant")
+    if user_id is not None:
+        return {"audience": PERSON, "user_id": user_id}
+    if not may_invite:
+        raise NotFound(f"Nobody with the e-mail {email} has an account here yet. Ask them to register first.")
+    return {"audience": INVITATION, "invited_email": email}
+
+
+async def create_grant(
+    connection: AsyncConnection, spot: Spot, grantee: dict[str, Any], terms: dict[str, Any], now: datetime
+) -> Row[Any]:
+    """A grant with these terms, columns of `grants`; valid from now on where they say nothing else.
+
+    Raises:
+        Invalid: it would end before it begins.
+    """
+    return await _insert(connection, {**spot.columns, **grantee, "valid_from": now, **terms}, now)
+
+
+async def _insert(connection: AsyncConnection, values: dict[str, Any], now: datetime) -> Row[Any]:
+    valid_until = values.get("valid_until")
+    if valid_until is not None and valid_until <= values["valid_from"]:
+        raise Invalid.field("body.valid_until", "must be later than valid_from")
+    made = await connection.execute(insert(grants).values(**values, created_at=now).returning(grants.c.id))
+    return await _find(connection, made.scalar_one())
+
+
+async def change_grant(
+    connection: AsyncConnection, caller: Caller, grant_id: UUID, changes: dict[str, Any], now: datetime
+) -> Row[Any]:
+    """Revokes a grant and makes the next version of its series in the same moment.
+
+    Raises:
+        NotFound: not for a place of the caller's.
+        Conflict: it was revoked, or changed, before.
+        Invalid: it would end before it begins.
+    """
+    old = await find_given(connection, caller, grant_id)
+    values = {**{name: old._mapping[name] for name in KEPT}, "valid_from": max(old.valid_from, now), **changes}
+    if (values["max_amount_minor"] is None) != (values["currency"] is None):
+        raise Invalid.field("body.currency", "max_amount_minor and currency go together")
+    if not await _revoke(connection, grants.c.id == grant_id, now):
+        raise Conflict("This grant was revoked or changed before. Read the series again.")
+    return await _insert(connection, values, now)
 
 
 async def revoke_grant(connection: AsyncConnection, charge_point_id: UUID, grant_id: UUID, now: datetime) -> None:
@@ -61,7 +208,36 @@ async def revoke_grant(connection: AsyncConnection, charge_point_id: UUID, grant
     Raises:
         NotFound: not a grant of this charge point.
     """
-    this = (grants.c.id == grant_id, grants.c.charge_point_id == charge_point_id)
-    if (await connection.execute(select(grants.c.id).where(*this))).first() is None:
-        raise NotFound
-    await connection.execute(update(grants).where(*this, grants.c.revoked_at.is_(None)).values(revoked_at=now))
+    await _find(connection, grant_id, grants.c.charge_point_id == charge_point_id)
+    await _revoke(connection, grants.c.id == grant_id, now)
+
+
+async def revoke_given(connection: AsyncConnection, caller: Caller, grant_id: UUID, now: datetime) -> None:
+    """The same for any place of the caller's.
+
+    Raises:
+        NotFound: not for a place of the caller's.
+    """
+    await find_given(connection, caller, grant_id)
+    await _revoke(connection, grants.c.id == grant_id, now)
+
+
+async def revoke_all(connection: AsyncConnection, condition: ColumnElement[bool], now: datetime) -> None:
+    """Ends every grant and invitation that meets the condition."""
+    await _revoke(connection, condition, now)
+
+
+async def _revoke(connection: AsyncConnection, condition: ColumnElement[bool], now: datetime) -> bool:
+    standing = update(grants).where(condition, grants.c.revoked_at.is_(None)).values(revoked_at=now)
+    return (await connection.execute(standing.returning(literal(1)))).first() is not None
+
+
+async def redeem_invitations(connection: AsyncConnection, user_id: UUID, email: str, now: datetime) -> int:
+    """Makes the invitations to `email` the grants of this user, who has proven to read it; how many there were.
+
+    The grants keep their ids and terms. Calling it again is harmless and finds what came meanwhile.
+    """
+    standing = or_(grants.c.valid_until.is_(None), grants.c.valid_until > now)
+    invited = (grants.c.invited_email == email.lower(), grants.c.revoked_at.is_(None), standing)
+    statement = update(grants).where(*invited).values(audience=PERSON, user_id=user_id, invited_email=None)
+    return (await connection.execute(statement)).rowcount

@@ -1,65 +1,20 @@
-"""HTTP of sharing: with whom an owner shares a charge point."""
+"""HTTP of sharing one charge point with one person, the short way; `grant_routes` has the whole of grants."""
 
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from api.errors import BadRequest, InProgress, KeyReused, NotAllowed, NotFound
 from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
-from api.identity.email import Email
-from api.paging import Page, Paging
+from api.paging import Paging
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Now, Transaction
 from api.sharing import operations
 from api.sharing.access import find_controlled
+from api.sharing.grant_bodies import Grant, GrantPage, NewGrant
 
 router = APIRouter(prefix="/api/v1/charge-points/{charge_point_id}", tags=["sharing"])
-
-GRANT_EXAMPLE: dict[str, Any] = {
-    "id": "9d0b1a52-8f0e-4f0e-a1f4-2d1b6d9e7c33",
-    "charge_point_id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
-    "email": "petr@example.com",
-    "display_name": "Petr",
-    "valid_from": "2026-05-04T08:30:00Z",
-    "valid_until": None,
-    "revoked_at": None,
-    "created_at": "2026-05-04T08:30:00Z",
-}
-
-
-class NewGrant(Body):
-    """With whom to share, and for how long."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"email": "petr@example.com"}})
-
-    email: Email = Field(description="the e-mail of the person's account")
-    valid_from: AwareDatetime | None = Field(default=None, description="from now on where it is left out")
-    valid_until: AwareDatetime | None = Field(default=None, description="until it is revoked where it is left out")
-
-
-class Grant(BaseModel):
-    """The right of a person to charge at a charge point."""
-
-    model_config = ConfigDict(from_attributes=True, json_schema_extra={"example": GRANT_EXAMPLE})
-
-    id: UUID
-    charge_point_id: UUID
-    email: str
-    display_name: str
-    valid_from: datetime
-    valid_until: datetime | None
-    revoked_at: datetime | None
-    created_at: datetime
-
-
-class GrantPage(Page[Grant]):
-    """Grants, newest first."""
-
-    model_config = ConfigDict(json_schema_extra={"example": {"items": [GRANT_EXAMPLE], "next_cursor": None}})
 
 
 @router.get("/grants", summary="List the grants", responses=problem_docs(NotAllowed, NotFound))
@@ -68,7 +23,7 @@ async def list_grants(
 ) -> GrantPage:
     """With whom this charge point is or was shared, newest first. For its owner."""
     await find_controlled(transaction, caller, charge_point_id, now)
-    rows, cursor = await operations.list_grants(transaction, charge_point_id, paging)
+    rows, cursor = await operations.list_grants(transaction, caller, paging, charge_point_id=charge_point_id)
     return GrantPage(items=[Grant.model_validate(row) for row in rows], next_cursor=cursor)
 
 
@@ -91,11 +46,10 @@ async def create_grant(
     charge_point = await find_controlled(transaction, caller, charge_point_id, now)
     if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
         return Grant.model_validate(earlier)
-    valid_from = body.valid_from or now
-    row = await operations.create_grant(
-        transaction, charge_point, email=body.email, valid_from=valid_from, valid_until=body.valid_until, now=now
-    )
-    created = Grant.model_validate(row)
+    spot = operations.Spot(charge_point.owner_id, charge_point_id)
+    grantee = await operations.name_grantee(transaction, spot, email=body.email, group_id=None, may_invite=False)
+    terms = {"valid_from": body.valid_from or now, "valid_until": body.valid_until}
+    created = Grant.model_validate(await operations.create_grant(transaction, spot, grantee, terms, now))
     await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
     return created
 

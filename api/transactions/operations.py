@@ -27,16 +27,16 @@ class TransactionFilter:
 
 
 def _select(caller: Caller) -> Select[Any]:
-    columns = (transactions, charge_points.c.name.label("charge_point_name"), charge_points.c.owner_id)
+    columns = (transactions, charge_points.c.name.label("charge_point_name"))
     joined = transactions.join(charge_points, charge_points.c.id == transactions.c.charge_point_id)
     return select(*columns).select_from(joined).where(_is_visible(caller))
 
 
 def _is_visible(caller: Caller) -> ColumnElement[bool]:
-    """Owners see what happened at their charge points, deleted ones too; drivers what they charged."""
+    """Who owned the charge point at the start sees the session, also after a hand-over; drivers what they charged."""
     if caller.is_operator:
         return true()
-    return or_(charge_points.c.owner_id == caller.user_id, transactions.c.driver_id == caller.user_id)
+    return or_(transactions.c.owner_id == caller.user_id, transactions.c.driver_id == caller.user_id)
 
 
 async def list_visible(

@@ -69,8 +69,8 @@ NUMBER: Final = "select nextval(pg_get_serial_sequence('transactions', 'id')), t
 INSERT: Final = """
 insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
     started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
-    held_reasons, tariff_id, tariff, currency)
-overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)
+    held_reasons, tariff_id, tariff, currency, grant_id)
+overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 on conflict on constraint uq_transactions_start do nothing
 returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
 """
@@ -93,6 +93,11 @@ class _Arrival:
     def is_plausible(self) -> bool:
         """Whether the charge point's clock can be right."""
         return is_plausible_time(self.request.started_at, self.at)
+
+    @property
+    def was_queued(self) -> bool:
+        """Whether it began so long before it arrived that the charge point must have been offline."""
+        return self.is_plausible and self.request.started_at < self.at - CLOCK_DIFFERENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,7 @@ async def _start(
     await lock_charge_point(connection, call.charge_point_id)
     charge_point = await connection.fetchrow(CHARGE_POINT, charge_point_id)
     arrival = _Arrival(charge_point_id, request, at, **charge_point)
-    decision = await authorize(connection, charge_point_id, request.tag, at, starting_on=request.connector_id)
+    decision = await _decide(connection, arrival)
     found = await _find(connection, arrival)
     if isinstance(found, NewStart):
         repeated = await repeated_start(connection, call.charge_point_id, arrival.quirks, request, at)
@@ -138,6 +143,16 @@ async def _start(
     if isinstance(found, NewStart):
         raise RuntimeError("the unique constraint saw a Start that the query does not")
     return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
+
+
+async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision:
+    """Whether charging may start as the Start arrives; one that waited in a queue may have begun in time."""
+    request, place = arrival.request, arrival.charge_point_id
+    decision = await authorize(connection, place, request.tag, arrival.at, starting_on=request.connector_id)
+    if decision.accepted or not arrival.was_queued:
+        return decision
+    then = await authorize(connection, place, request.tag, request.started_at, starting_on=request.connector_id)
+    return then if then.accepted else decision
 
 
 async def _find(connection: asyncpg.Connection, arrival: _Arrival) -> Known | NewStart:
@@ -165,6 +180,7 @@ async def _insert(
         *(request.meter_start, new.occurrence, request.reservation_id, place.status),
         with_reasons(reasons, [*flags, *place.held_reasons]),
         *((tariff["id"], _frozen(tariff), tariff["currency"]) if tariff else (None, None, None)),
+        decision.grant_id,
     )
     if row is not None and command is not None:
         await connection.execute(LINK, number, command["id"])

@@ -147,6 +147,10 @@ async def test_every_creating_post_keeps_its_promise(
     requests: list[tuple[str, dict[str, Any]]] = [
         ("/id-tags", {"tag": "CARD1"}),
         (f"{path}/grants", {"email": stranger.email}),
+        ("/grants", {"charge_point_id": created["id"], "email": stranger.email}),
+        ("/groups", {"name": "Family"}),
+        ("/locations", {"name": "Home", "address": "Nerudova 12", "city": "Praha", "country": "CZE"}),
+        (f"{path}/handover", {"email": stranger.email}),
         (f"{path}/start", {}),
         (f"{path}/commands", {"action": "RemoteStopTransaction", "payload": {"transactionId": 1}}),
     ]

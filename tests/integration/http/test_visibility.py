@@ -26,10 +26,21 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "post /api/v1/charge-points/{charge_point_id}/security-profile": {"security_profile": 2},
     "put /api/v1/charge-points/{charge_point_id}/security-profile": {"security_profile": 2},
+    "put /api/v1/charge-points/{charge_point_id}/location": {"location_id": None},
+    "put /api/v1/charge-points/{charge_point_id}/connectors/{connector_id}/spec": {
+        "standard": "IEC_62196_T2",
+        "format": "CABLE",
+        "power_type": "AC_3_PHASE",
+    },
+    "post /api/v1/charge-points/{charge_point_id}/handover": {"email": "friend@example.org"},
+    "post /api/v1/groups/{group_id}/members": {"email": "friend@example.org"},
+    "patch /api/v1/groups/{group_id}": {"name": "Mine now"},
+    "patch /api/v1/grants/{grant_id}": {"priority": 1},
+    "patch /api/v1/locations/{location_id}": {"name": "Mine now"},
 }
 KNOCK = """insert into knocks (identity, remote_address, count, first_at, last_at)
     values ('NOBODY', '203.0.113.9', 1, now(), now()) returning id"""
-NUMBERED = {"unprocessed_id", "knock_id", "reservation_id"}
+NUMBERED = {"unprocessed_id", "knock_id", "reservation_id", "connector_id"}
 """Path parameters that are integers."""
 
 
@@ -57,6 +68,12 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
            select owner_id, id, 'diagnostics', 'log', 1, '' from charge_points where id = $1 returning id""",
         created["id"],
     )
+    group = await owner.post("/groups", {"name": "Family"})
+    member = await owner.post(f"/groups/{group['id']}/members", {"email": friend.email})
+    place = await owner.post(
+        "/locations", {"name": "Home", "address": "Nerudova 12", "city": "Praha", "country": "CZE"}
+    )
+    handover = await owner.post(f"/charge-points/{created['id']}/handover", {"email": friend.email})
     account = await site.value(
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )
@@ -70,6 +87,11 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "transaction_id": transaction,
         "command_id": command["id"],
         "grant_id": grant["id"],
+        "group_id": group["id"],
+        "user_id": member["user_id"],
+        "location_id": place["id"],
+        "handover_id": handover["id"],
+        "connector_id": "1",
         "id_tag_id": tag["id"],
         "unprocessed_id": str(await site.value("select id from unprocessed")),
         "knock_id": str(await site.value(KNOCK)),
@@ -102,7 +124,16 @@ async def test_every_route_that_names_a_resource_hides_it_from_others(
             asked.add(f"{method} {path}")
     assert len(asked) >= 19
     assert set(BODIES) <= asked
-    for parameter in ("charge-points", "transactions", "id-tags"):
+    for parameter in (
+        "charge-points",
+        "transactions",
+        "id-tags",
+        "grants",
+        "grants/received",
+        "groups",
+        "locations",
+        "handovers",
+    ):
         items = (await stranger.get(f"/{parameter}"))["items"]
         assert [item for item in items if item["id"] in ids.values()] == []
 
