@@ -54,6 +54,8 @@ from api.settings import Settings, SettingsError, read_settings
 from api.settlement import decision_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import routes as sharing_routes
+from api.tariffs import price_routes
+from api.tariffs import routes as tariff_routes
 from api.transactions import replay_routes
 from api.transactions import routes as transaction_routes
 
@@ -86,6 +88,8 @@ ROUTERS: Final = (
     decision_routes.router,
     settlement_routes.router,
     sharing_routes.router,
+    tariff_routes.router,
+    price_routes.router,
     id_tag_routes.router,
     health_router,
 )

@@ -55,6 +55,7 @@ def tariff_from_ocpi(document: object) -> Tariff:
         _limit_in_minor(fields, "min_price", problems),
         _limit_in_minor(fields, "max_price", problems),
         fields.get("idle_grace_s", 0),
+        _amount_in_minor(fields, "no_show_fee", problems),
     )
     if problems:
         raise TariffError(tuple(problems))
@@ -70,6 +71,8 @@ def tariff_to_ocpi(tariff: Tariff) -> dict[str, Any]:
             document[name] = _limit_out(limit, tariff.currency)
     if tariff.idle_grace_s:
         document["idle_grace_s"] = tariff.idle_grace_s
+    if tariff.no_show_fee_minor:
+        document["no_show_fee"] = format_minor(tariff.no_show_fee_minor, tariff.currency)
     return document
 
 
@@ -227,6 +230,15 @@ def _limit_in_minor(fields: Mapping[str, Any], name: str, problems: list[Problem
     return PriceLimit(minor.get("excl_vat", 0), minor.get("incl_vat"))
 
 
+def _amount_in_minor(fields: Mapping[str, Any], name: str, problems: list[Problem]) -> int:
+    read = _decimal(MINOR_DIGITS[fields["currency"]], HIGHEST_PRICE)
+    try:
+        return int(read(fields.get(name, 0), name, problems))
+    except ValueError as error:
+        problems.append(Problem(name, str(error)))
+        return 0
+
+
 def _currency(value: object, where: str, problems: list[Problem]) -> str:
     if not isinstance(value, str) or value not in MINOR_DIGITS:
         raise ValueError(f"{value!r} is not one of {', '.join(sorted(MINOR_DIGITS))}")
@@ -239,4 +251,5 @@ TARIFF: Final[Mapping[str, Read]] = {
     "min_price": _limit,
     "max_price": _limit,
     "idle_grace_s": _whole,
+    "no_show_fee": _unread,
 }

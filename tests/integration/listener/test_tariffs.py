@@ -12,7 +12,7 @@ from api.accounting.tariff import elements_to_json, tariff_to_json, terms_to_jso
 from api.transactions.meter_values import meter_values
 from api.transactions.start import start
 from api.transactions.stop import stop
-from tests.integration.listener.gateway import call, give_card, iso, make_charge_point
+from tests.integration.listener.gateway import call, give_card, give_tariff, iso, make_charge_point
 
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 PRAGUE = zoneinfo.ZoneInfo("Europe/Prague")
@@ -37,10 +37,8 @@ async def test_energy_is_billed_by_the_price_of_its_hour(connection: asyncpg.Con
             "max_price": {"excl_vat": "100.00"},
         }
     )
-    await connection.execute(
-        "insert into tariffs (charge_point_id, currency, elements, terms, created_at) values ($1, 'CZK', $2, $3, $4)",
-        *(wallbox, elements_to_json(tariff), terms_to_json(tariff), START - timedelta(days=1)),
-    )
+    since = START - timedelta(days=1)
+    await give_tariff(connection, wallbox, elements_to_json(tariff), terms_to_json(tariff), since)
     begin = {"connectorId": 1, "idTag": "CARD1", "meterStart": 1000, "timestamp": iso(START)}
     started = await start(connection, call(wallbox, "StartTransaction", begin), datetime.now(UTC))
     transaction_id = orjson.loads(started.payload)["transactionId"]

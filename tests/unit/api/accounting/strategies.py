@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from api.accounting.samples import Sample
 from api.accounting.tariff import DAYS, Element, PriceComponent, PriceLimit, Restrictions, Tariff
 
-steadily = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+steadily = settings(
+    max_examples=min(60, settings.default.max_examples if settings.default else 60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 """However busy the machine is."""
 PRAGUE = "Europe/Prague"
 FIRST = datetime(2026, 10, 24, 21, tzinfo=UTC)
