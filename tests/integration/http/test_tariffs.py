@@ -1,6 +1,7 @@
 """Tariffs of owners: versions, VAT, where they hold and for whom, previews, and the price of a start."""
 
 import asyncio
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -305,3 +306,18 @@ class TestStart:
         await guest.post(start, {"tariff_version_id": usual, "wait_s": 0}, 409)
         await guest.post(start, {"tariff_version_id": made["version"]["id"], "wait_s": 0})
         assert await site.value("select tariff_version_id from commands") == UUID(made["version"]["id"])
+
+
+class TestCostSoFar:
+    async def test_of_a_session_that_runs_and_has_a_price(self, site: Site, owner: Person) -> None:
+        created = await owner.charge_point()
+        component = {"type": "FLAT", "price_e4": 50_000, "step_size": 1}
+        tariff = json.dumps({"currency": "CZK", "elements": [{"price_components": [component]}]})
+        free, running = await site.transaction(created["id"]), await site.transaction(created["id"], number=2)
+        freeze = "update transactions set tariff = $1::text::jsonb where public_id = $2"
+        await site.execute(freeze, tariff, UUID(running))
+        assert (await owner.get(f"/transactions/{running}/cost-so-far"))["total"] == "5.00"
+        await owner.get(f"/transactions/{free}/cost-so-far", 409)
+        await site.execute("update transactions set status = 'stopped'")
+        await owner.get(f"/transactions/{running}/cost-so-far", 409)
+        await (await site.person("other")).get(f"/transactions/{running}/cost-so-far", 404)
