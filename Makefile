@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate deploy-test bench check audit sbom lock format clean
+.PHONY: help run test conformance fuzz faults simulate mutation deploy-test bench check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -55,6 +55,9 @@ faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that n
 simulate: $(DEV_STAMP) ## the pure rooms on a fake clock and network, step by step (STEPS=1000000 SEED=1)
 	@SIMULATION_STEPS=$(or $(STEPS),1000000) SIMULATION_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/simulation
 
+mutation: $(DEV_STAMP) ## break the money code in every small way; at least 90 % must be noticed
+	@$(BIN)/python -m tests.mutation $(TEST_WORKERS)
+
 deploy-test: $(DEV_STAMP) ## the production and development stacks by docker compose (ARGS="-m 'not slow'" for the short form)
 	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }
 	@$(BIN)/python -m pytest --confcutdir tests/deploy tests/deploy $(ARGS)
@@ -86,4 +89,4 @@ lock: $(DEV_STAMP) ## resolve the requirements again (all files from one resolut
 	@$(BIN)/python -m standalone.lock $(SERVICES)
 
 clean: ## remove the virtual environment and caches; data in .voltuj stays
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants mutants.log

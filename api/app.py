@@ -56,6 +56,8 @@ from api.settlement import decision_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, location_routes
 from api.sharing import routes as sharing_routes
+from api.tariffs import price_routes
+from api.tariffs import routes as tariff_routes
 from api.transactions import replay_routes
 from api.transactions import routes as transaction_routes
 
@@ -94,6 +96,8 @@ ROUTERS: Final = (
     group_routes.router,
     dry_run_routes.router,
     handover_routes.router,
+    tariff_routes.router,
+    price_routes.router,
     id_tag_routes.router,
     health_router,
 )

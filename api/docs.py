@@ -38,6 +38,7 @@ TAGS = [
     {"name": "reservations", "description": "Connectors kept for somebody."},
     {"name": "smart charging", "description": "Charging profiles, and what the charge point makes of them."},
     {"name": "security", "description": "Keys, security profiles, certificates and security events."},
+    {"name": "tariffs", "description": "What charging costs: tariffs in OCPI terms, previews, VAT of owners."},
     {"name": "transactions", "description": "Charging sessions, their meter values and prices."},
     {"name": "books", "description": "Who owes whom: accounts, transfers, statements, decisions about held sessions."},
     {"name": "locations", "description": "Where charge points stand."},

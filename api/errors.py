@@ -10,6 +10,7 @@ ApiError
 +-- MethodNotAllowed       405  the path exists, the method does not
 +-- Conflict               409  the state of the resource forbids it
 |   +-- InProgress              the same Idempotency-Key is being worked on
+|   +-- PriceChanged            the price that was shown holds no more; `price` is the new one
 +-- TooLarge               413  the body is above its limit
 +-- Invalid                422  a field has a wrong value
 |   +-- KeyReused               the Idempotency-Key belongs to another request
@@ -115,6 +116,14 @@ class InProgress(Conflict):
     title = "Request in progress"
     example = "A request with this Idempotency-Key is still being worked on. Try again in a moment."
     headers: ClassVar[dict[str, str]] = {"Retry-After": "1"}
+
+
+class PriceChanged(Conflict):
+    """The price that was shown to the caller holds no more."""
+
+    slug = "price-changed"
+    title = "Price changed"
+    example = "The price has changed since it was shown. Look at the new one and start again."
 
 
 class TooLarge(ApiError):

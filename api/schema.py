@@ -243,13 +243,50 @@ tariffs = Table(
     "tariffs",
     metadata,
     _uuid_key(),
-    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("owner_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("name", Text, CheckConstraint("name <> ''", name="name"), nullable=False),
+    Column("charge_point_id", ForeignKey("charge_points.id"), unique=True),
+    _created_at(),
+    comment="A tariff of an owner; its prices are in its versions. charge_point_id: the own one of that charge point.",
+)
+
+tariff_versions = Table(
+    "tariff_versions",
+    metadata,
+    _uuid_key(),
+    Column("tariff_id", ForeignKey("tariffs.id"), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("elements", JSONB, nullable=False),
     Column("terms", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("valid_from", TIMESTAMP, nullable=False),
+    Column("valid_until", TIMESTAMP),
     _created_at(),
-    Index("ix_tariffs_charge_point_id_created_at", "charge_point_id", "created_at"),
-    comment="OCPI 2.2.1 tariff: elements, and terms of the whole. A row a version, never changed; the newest holds.",
+    CheckConstraint("valid_until > valid_from", name="validity"),
+    Index("ix_tariff_versions_tariff_id_valid_from", "tariff_id", "valid_from"),
+    comment="OCPI 2.2.1 tariff: elements, and terms of the whole. Never changed; of those valid, the one that began "
+    "last holds.",
+)
+
+tariff_assignments = Table(
+    "tariff_assignments",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("tariff_id", ForeignKey("tariffs.id")),
+    Column("assigned_at", TIMESTAMP, nullable=False),
+    Index("ix_tariff_assignments_charge_point_id_assigned_at", "charge_point_id", "assigned_at"),
+    comment="Which tariff a charge point has from then on; null: none. The newest holds, the others are history.",
+)
+
+billing_profiles = Table(
+    "billing_profiles",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("is_vat_registered", Boolean, nullable=False),
+    Column("vat_id", Text),
+    Column("changed_at", TIMESTAMP, nullable=False, server_default=NOW),
+    CheckConstraint("not is_vat_registered or vat_id is not null", name="vat_id"),
+    comment="As what an owner bills. Without a row: not registered for VAT.",
 )
 
 groups = Table(
@@ -296,6 +333,7 @@ grants = Table(
     Column("valid_from", TIMESTAMP, nullable=False, server_default=NOW),
     Column("valid_until", TIMESTAMP),
     Column("revoked_at", TIMESTAMP),
+    Column("tariff_id", ForeignKey("tariffs.id"), comment="null: the tariff of the charge point"),
     _created_at(),
     CheckConstraint("num_nonnulls(charge_point_id, location_id) = 1", name="place"),
     CheckConstraint("connector_id is null or charge_point_id is not null", name="connector_of"),
@@ -359,6 +397,7 @@ commands = Table(
     Column("error_description", Text),
     Column("note", Text),
     Column("transaction_id", ForeignKey("transactions.id")),
+    Column("tariff_version_id", ForeignKey("tariff_versions.id"), comment="of a remote start: the price it begins at"),
     Column("gave_up_at", TIMESTAMP, comment="when an accepted remote start was found to have led to no transaction"),
     _created_at(),
     Index("ix_commands_charge_point_id_created_at", "charge_point_id", "created_at"),
@@ -651,7 +690,7 @@ transactions = Table(
     Column("meter_stop_wh", BigInteger),
     Column("energy_wh", BigInteger),
     Column("held_reasons", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    Column("tariff_id", ForeignKey("tariffs.id")),
+    Column("tariff_version_id", ForeignKey("tariff_versions.id")),
     Column("tariff", JSONB),
     Column("currency", String(3)),
     Column("total_minor", BigInteger),

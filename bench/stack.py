@@ -187,8 +187,14 @@ insert into charge_points (owner_id, identity, key_digest, rated_power_w)
 select $1, name, $2, 22000 from unnest($3::text[]) as name returning id
 """
 TARIFFS: Final = """
-insert into tariffs (charge_point_id, currency, elements, created_at)
-select id, 'CZK', $2::text::jsonb, $3 from unnest($1::uuid[]) as id
+with own as (
+    insert into tariffs (owner_id, name, charge_point_id)
+    select owner_id, 'Own', id from charge_points where id = any($1::uuid[]) returning id, charge_point_id
+), version as (
+    insert into tariff_versions (tariff_id, currency, elements, valid_from)
+    select id, 'CZK', $2::text::jsonb, $3 from own
+)
+insert into tariff_assignments (charge_point_id, tariff_id, assigned_at) select charge_point_id, id, $3 from own
 """
 GRANTS: Final = (
     "insert into grants (charge_point_id, user_id, valid_from) select id, $2, $3 from unnest($1::uuid[]) as id"

@@ -6,6 +6,7 @@ Numbers come as strings, integers or Decimal, never as float; an unknown field i
 from collections.abc import Callable, Mapping, Sequence
 from datetime import date, time
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 from api.accounting.money import (
@@ -55,6 +56,7 @@ def tariff_from_ocpi(document: object) -> Tariff:
         _limit_in_minor(fields, "min_price", problems),
         _limit_in_minor(fields, "max_price", problems),
         fields.get("idle_grace_s", 0),
+        _amount_in_minor(fields, "no_show_fee", problems),
     )
     if problems:
         raise TariffError(tuple(problems))
@@ -70,6 +72,8 @@ def tariff_to_ocpi(tariff: Tariff) -> dict[str, Any]:
             document[name] = _limit_out(limit, tariff.currency)
     if tariff.idle_grace_s:
         document["idle_grace_s"] = tariff.idle_grace_s
+    if tariff.no_show_fee_minor:
+        document["no_show_fee"] = format_minor(tariff.no_show_fee_minor, tariff.currency)
     return document
 
 
@@ -108,7 +112,7 @@ def _object(
         return {}
     path = f"{where}." if where else ""
     problems += [Problem(f"{path}{name}", "is not supported") for name in value if name not in fields]
-    problems += [Problem(f"{path}{name}", "is missing") for name in required if name not in value]
+    problems += [Problem(f"{path}{name}", "is missing") for name in required if value.get(name) is None]
     known: dict[str, Any] = {}
     for name, read in fields.items():
         if value.get(name) is not None:
@@ -119,13 +123,10 @@ def _object(
     return known
 
 
-def _list_of(read: Read) -> Read:
-    def read_all(value: object, where: str, problems: list[Problem]) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple):
-            raise ValueError("must be a list")
-        return tuple(read(item, f"{where}[{index}]", problems) for index, item in enumerate(value))
-
-    return read_all
+def _list(read: Read, value: object, where: str, problems: list[Problem]) -> tuple[Any, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError("must be a list")
+    return tuple(read(item, f"{where}[{index}]", problems) for index, item in enumerate(value))
 
 
 def _day(value: object, where: str, problems: list[Problem]) -> str:
@@ -146,13 +147,10 @@ def _whole(value: object, where: str, problems: list[Problem]) -> int:
     return value
 
 
-def _decimal(digits: int, highest: int) -> Read:
-    def read(value: object, where: str, problems: list[Problem]) -> int:
-        if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
-            raise ValueError('must be a decimal number in a string, such as "5.50"')
-        return parse_scaled(value, digits, highest)
-
-    return read
+def _decimal(digits: int, highest: int, value: object, where: str, problems: list[Problem]) -> int:
+    if isinstance(value, bool) or not isinstance(value, str | int | Decimal):
+        raise ValueError('must be a decimal number in a string, such as "5.50"')
+    return parse_scaled(value, digits, highest)
 
 
 def _time(value: object, where: str, problems: list[Problem]) -> time:
@@ -169,9 +167,9 @@ def _date(value: object, where: str, problems: list[Problem]) -> date:
 
 COMPONENT: Final[Mapping[str, Read]] = {
     "type": _dimension,
-    "price": _decimal(PRICE_DIGITS, HIGHEST_PRICE),
+    "price": partial(_decimal, PRICE_DIGITS, HIGHEST_PRICE),
     "step_size": _whole,
-    "vat": _decimal(VAT_DIGITS, HIGHEST_VAT_BP // 10**VAT_DIGITS),
+    "vat": partial(_decimal, VAT_DIGITS, HIGHEST_VAT_BP // 10**VAT_DIGITS),
 }
 
 
@@ -187,9 +185,9 @@ RESTRICTIONS: Final[Mapping[str, tuple[str, Read]]] = {
     "end_time": ("end_time", _time),
     "start_date": ("start_date", _date),
     "end_date": ("end_date", _date),
-    "day_of_week": ("day_of_week", _list_of(_day)),
-    "min_kwh": ("min_wh", _decimal(KWH_DIGITS, HIGHEST_WH // 10**KWH_DIGITS)),
-    "max_kwh": ("max_wh", _decimal(KWH_DIGITS, HIGHEST_WH // 10**KWH_DIGITS)),
+    "day_of_week": ("day_of_week", partial(_list, _day)),
+    "min_kwh": ("min_wh", partial(_decimal, KWH_DIGITS, HIGHEST_WH // 10**KWH_DIGITS)),
+    "max_kwh": ("max_wh", partial(_decimal, KWH_DIGITS, HIGHEST_WH // 10**KWH_DIGITS)),
     "min_duration": ("min_duration_s", _whole),
     "max_duration": ("max_duration_s", _whole),
 }
@@ -202,7 +200,7 @@ def _restrictions(value: object, where: str, problems: list[Problem]) -> Restric
     return Restrictions(**ours | {"day_of_week": frozenset(ours.get("day_of_week", ()))})
 
 
-ELEMENT: Final[Mapping[str, Read]] = {"price_components": _list_of(_component), "restrictions": _restrictions}
+ELEMENT: Final[Mapping[str, Read]] = {"price_components": partial(_list, _component), "restrictions": _restrictions}
 
 
 def _element(value: object, where: str, problems: list[Problem]) -> Element:
@@ -222,9 +220,18 @@ def _limit_in_minor(fields: Mapping[str, Any], name: str, problems: list[Problem
     """How many decimals an amount may have is known once the currency is."""
     if name not in fields:
         return None
-    read = _decimal(MINOR_DIGITS[fields["currency"]], HIGHEST_PRICE)
+    read = partial(_decimal, MINOR_DIGITS[fields["currency"]], HIGHEST_PRICE)
     minor = _object(fields[name], name, problems, {"excl_vat": read, "incl_vat": read})
     return PriceLimit(minor.get("excl_vat", 0), minor.get("incl_vat"))
+
+
+def _amount_in_minor(fields: Mapping[str, Any], name: str, problems: list[Problem]) -> int:
+    read = partial(_decimal, MINOR_DIGITS[fields["currency"]], HIGHEST_PRICE)
+    try:
+        return int(read(fields.get(name, 0), name, problems))
+    except ValueError as error:
+        problems.append(Problem(name, str(error)))
+        return 0
 
 
 def _currency(value: object, where: str, problems: list[Problem]) -> str:
@@ -235,8 +242,9 @@ def _currency(value: object, where: str, problems: list[Problem]) -> str:
 
 TARIFF: Final[Mapping[str, Read]] = {
     "currency": _currency,
-    "elements": _list_of(_element),
+    "elements": partial(_list, _element),
     "min_price": _limit,
     "max_price": _limit,
     "idle_grace_s": _whole,
+    "no_show_fee": _unread,
 }

@@ -85,13 +85,23 @@ class PriceLimit:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """What is frozen into a transaction at its start. `idle_grace_s` of a session's parking time is free (ours)."""
+    """What is frozen into a transaction at its start.
+
+    Ours: `idle_grace_s` of a session's parking time is free; `no_show_fee_minor`, without VAT, is for a reservation
+    that nobody came for.
+    """
 
     currency: str
     elements: tuple[Element, ...]
     min_price: PriceLimit | None = None
     max_price: PriceLimit | None = None
     idle_grace_s: int = 0
+    no_show_fee_minor: int = 0
+
+    @property
+    def charges_vat(self) -> bool:
+        """Whether a session may come with VAT, for which its owner must be registered."""
+        return any(component.vat_bp for element in self.elements for component in element.components)
 
     @property
     def needs_wall_clock(self) -> bool:
@@ -134,9 +144,8 @@ def terms_to_json(tariff: Tariff) -> dict[str, Any]:
     for name, limit in (("min_price", tariff.min_price), ("max_price", tariff.max_price)):
         if limit is not None:
             terms[name] = _present(excl_vat_minor=limit.excl_vat_minor, incl_vat_minor=limit.incl_vat_minor)
-    if tariff.idle_grace_s:
-        terms["idle_grace_s"] = tariff.idle_grace_s
-    return terms
+    numbers = {"idle_grace_s": tariff.idle_grace_s, "no_show_fee_minor": tariff.no_show_fee_minor}
+    return terms | {name: number for name, number in numbers.items() if number}
 
 
 def tariff_to_json(tariff: Tariff) -> dict[str, Any]:
@@ -159,6 +168,7 @@ def tariff_from_json(
         _limit_from_json(terms.get("min_price")),
         _limit_from_json(terms.get("max_price")),
         int(terms.get("idle_grace_s", 0)),
+        int(terms.get("no_show_fee_minor", 0)),
     )
 
 

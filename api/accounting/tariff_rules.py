@@ -73,6 +73,7 @@ def _problems(tariff: Tariff) -> Iterator[Problem]:
     yield from _limit_problems(tariff.max_price, "max_price")
     yield from _contradictions(tariff.min_price, tariff.max_price)
     yield from _outside(tariff.idle_grace_s, 0, LONGEST_GRACE_S, "idle_grace_s")
+    yield from _outside(tariff.no_show_fee_minor, 0, HIGHEST_LIMIT_MINOR, "no_show_fee")
 
 
 def _element_problems(element: Element, where: str) -> Iterator[Problem]:

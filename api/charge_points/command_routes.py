@@ -21,6 +21,7 @@ from api.errors import (
     KeyReused,
     NotAllowed,
     NotFound,
+    PriceChanged,
     RedisAway,
 )
 from api.identity import id_tags
@@ -74,10 +75,17 @@ class NewCommand(Body):
 class StartRequest(Body):
     """Where and by which id tag to start; everything may be left out."""
 
-    model_config = ConfigDict(json_schema_extra={"example": {"connector_id": 1}})
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"connector_id": 1, "tariff_version_id": "0d2f6a0e-9a52-4a3b-8f35-5b8d5c0c7b11"}}
+    )
 
     connector_id: ConnectorId | None = None
     id_tag: TagText | None = Field(default=None, description="one of the caller's; the app's where it is left out")
+    tariff_version_id: UUID | None = Field(
+        default=None,
+        description="of the price that was shown (null: that there is none): where another holds, the start is refused "
+        "with the new one; left out: whatever holds now",
+    )
     wait_s: WaitSeconds = 30
 
 
@@ -107,10 +115,10 @@ class CommandPage(Page[Command]):
     model_config = ConfigDict(json_schema_extra={"example": {"items": [COMMAND_EXAMPLE], "next_cursor": None}})
 
 
-SENDING: Final = problem_docs(
-    BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway
-)
+ERRORS: Final = (BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway)
 """The errors of every route that sends a CALL."""
+SENDING: Final = problem_docs(*ERRORS)
+STARTING: Final = problem_docs(*ERRORS, PriceChanged)
 
 
 @router.post("/charge-points/{charge_point_id}/commands", status_code=201, summary="Send a command", responses=SENDING)
@@ -131,14 +139,17 @@ async def send_command(charge_point_id: UUID, body: NewCommand, sender: CurrentS
     return Command.model_validate(row)
 
 
-@router.post("/charge-points/{charge_point_id}/start", status_code=201, summary="Start a session", responses=SENDING)
+@router.post("/charge-points/{charge_point_id}/start", status_code=201, summary="Start a session", responses=STARTING)
 async def start_session(charge_point_id: UUID, sender: CurrentSender, body: StartRequest | None = None) -> Command:
     """For owners and guests: asks the charge point to start, by the caller's own id tag.
 
-    `accepted` means that the charge point will try (errata 3.32): the transaction appears when charging begins; where
-    none does within the connection time-out, `note` says so.
+    The session is charged by the price that holds now, whatever becomes of it until charging begins. `accepted` means
+    that the charge point will try (errata 3.32): the transaction appears when charging begins; where none does within
+    the connection time-out, `note` says so.
     """
     request = body or StartRequest()
+    was_shown = "tariff_version_id" in request.model_fields_set
+    shown = commands.Shown(request.tariff_version_id) if was_shown else None
 
     async def prepare(transaction: AsyncConnection) -> commands.Call:
         charge_point = await find_visible(transaction, sender.caller, charge_point_id, sender.now)
@@ -146,7 +157,7 @@ async def start_session(charge_point_id: UUID, sender: CurrentSender, body: Star
         if tag is None:
             raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
         payload: dict[str, Any] = {"connectorId": request.connector_id} if request.connector_id else {}
-        return commands.Call(charge_point, REMOTE_START, payload | {"idTag": tag})
+        return commands.Call(charge_point, REMOTE_START, payload | {"idTag": tag}, shown=shown)
 
     return Command.model_validate(await sender.send(charge_point_id, prepare, request.wait_s))
 

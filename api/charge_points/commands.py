@@ -18,7 +18,7 @@ from api.charge_points.call_schemas import check_payload
 from api.charge_points.command_records import record
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
 from api.charge_points.command_state import mark_offline
-from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound
+from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound, PriceChanged
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
 from api.identity.caller import Caller
@@ -26,9 +26,18 @@ from api.paging import PageRequest, read_page
 from api.schema import certificates, charge_points, commands, transactions
 from api.sharing.access import GUEST
 from api.sharing.authorization import authorize
+from api.tariffs.bodies import describe_price
+from api.tariffs.in_force import Version, tariff_in_force
 
 DEADLINE: Final = timedelta(seconds=25)
 """Below the 30 s that a caller waits by default, so that the caller sees how it ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """The version of the tariff that the caller was shown before a start; None: that there is no price."""
+
+    tariff_version_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +50,8 @@ class Call:
     transaction_id: int | None = None
     secret_payload: dict[str, Any] | None = None
     """What leaves in the place of `payload` and is never stored; such a CALL needs a connected charge point."""
+    shown: Shown | None = None
+    """Of a start: it is refused where another price holds."""
 
 
 Prepare = Callable[[AsyncConnection], Awaitable[Call]]
@@ -81,15 +92,17 @@ async def check_may_send(
         raise NotAllowed("You may do this only at a connector where your own session runs.")
 
 
-async def check_remote_start(
-    connection: AsyncConnection, caller: Caller, charge_point: Row[Any], payload: dict[str, Any], now: datetime
-) -> None:
+async def check_remote_start(connection: AsyncConnection, caller: Caller, call: Call, now: datetime) -> Version | None:
     """Whether the session that a RemoteStartTransaction asks for may begin: nobody starts one in another's name.
+
+    Returns its price.
 
     Raises:
         Invalid: the id tag is not the caller's.
         ChargingRefused: who may charge said no.
+        PriceChanged: another price was shown.
     """
+    charge_point, payload = call.charge_point, call.payload
     tag = str(payload["idTag"]).upper()
     if not caller.is_operator and await id_tags.find_own(connection, caller.user_id, tag) is None:
         raise Invalid.field("body.payload.idTag", "not one of your id tags")
@@ -97,6 +110,10 @@ async def check_remote_start(
     decision = await authorize(raw, charge_point.id, tag, now, starting_on=payload.get("connectorId", 0))
     if not decision.accepted:
         raise ChargingRefused(decision.reason, authorization_status=decision.status, code=decision.code)
+    price = await tariff_in_force(raw, charge_point.id, decision.grant_id, now)
+    if call.shown is not None and call.shown.tariff_version_id != (price.id if price else None):
+        raise PriceChanged(price=describe_price(price).model_dump(mode="json"))
+    return price
 
 
 async def check_security_profile(connection: AsyncConnection, call: Call) -> None:
@@ -132,7 +149,7 @@ async def issue(
 
     Raises:
         Conflict: the charge point is connected, and its registration forbids it.
-        Invalid, ChargingRefused: the session may not begin.
+        Invalid, ChargingRefused, PriceChanged: the session may not begin.
         InProgress, KeyReused: see `earlier_answer`.
     """
     if (earlier := await earlier_answer(connection, idempotency, caller.user_id, now)) is not None:
@@ -154,15 +171,14 @@ async def create(
     """The row of a command for the connection that stands now; without one it ends as offline at once.
 
     Raises:
-        Conflict, Invalid, ChargingRefused: see `issue`.
+        Conflict, Invalid, ChargingRefused, PriceChanged: see `issue`.
     """
     if live is None and call.secret_payload is not None:
         raise Conflict("The charge point is not connected.")
     await check_security_profile(connection, call)
     if live is not None:
         command_rules.check_registration(call.action, call.payload, call.charge_point.registration)
-    if call.action == REMOTE_START:
-        await check_remote_start(connection, caller, call.charge_point, call.payload, now)
+    price = await check_remote_start(connection, caller, call, now) if call.action == REMOTE_START else None
     values = {
         "charge_point_id": call.charge_point.id,
         "user_id": caller.user_id,
@@ -176,6 +192,7 @@ async def create(
         "finished_at": None if live else now,
         "note": None if live else "The charge point is not connected.",
         "transaction_id": call.transaction_id,
+        "tariff_version_id": price and price.id,
         "created_at": now,
     }
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))

@@ -8,24 +8,19 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select, true, update
+from sqlalchemy import Row, Select, select, true, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.accounting.tariff import (
-    Tariff,
-    elements_to_json,
-    energy_price_e4,
-    flat_tariff,
-    tariff_from_json,
-    terms_to_json,
-)
+from api.accounting.tariff import energy_price_e4, flat_tariff, tariff_from_json
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
 from api.paging import PageRequest, read_page
-from api.schema import charge_points, connectors, tariffs, transactions
+from api.schema import charge_points, connectors, transactions
 from api.sharing.access import GUEST, find_controlled, is_listed, is_visible, role_of
+from api.tariffs.in_force import beside_charge_points
+from api.tariffs.operations import set_own_price
 
 KEY_ALPHABET: Final = string.ascii_letters + string.digits
 KEY_LENGTH: Final = 20
@@ -86,18 +81,10 @@ async def create(
 
 
 def _overview(caller: Caller, now: datetime) -> Select[Any]:
-    """What a caller sees of charge points, with the tariff in force."""
-    newest = (
-        select(tariffs.c.currency, tariffs.c.elements, tariffs.c.terms)
-        .where(tariffs.c.charge_point_id == charge_points.c.id)
-        .order_by(tariffs.c.created_at.desc())
-        .limit(1)
-        .lateral("tariff")
-    )
-    columns = select(
-        charge_points, role_of(caller, now).label("role"), newest.c.currency, newest.c.elements, newest.c.terms
-    )
-    return columns.select_from(charge_points.outerjoin(newest, true())).where(is_visible(caller, now))
+    """What a caller sees of charge points, with the tariff in force for the caller."""
+    tariff = beside_charge_points(caller.user_id, now)
+    columns = select(charge_points, role_of(caller, now).label("role"), *tariff.c)
+    return columns.select_from(charge_points.outerjoin(tariff, true())).where(is_visible(caller, now))
 
 
 async def find(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
@@ -131,7 +118,7 @@ async def edit(
     currency: str | None,
     now: datetime,
 ) -> None:
-    """Changes columns; a price or currency makes a new version of the tariff.
+    """Changes columns; a price or currency makes a new version of the charge point's own tariff, and assigns that.
 
     Raises:
         NotFound, NotAllowed: the caller does not control it.
@@ -156,18 +143,7 @@ async def edit(
         else energy_price_e4(tariff_from_json(current.currency, current.elements, current.terms))
     )
     tariff = flat_tariff(price, currency or current.currency or DEFAULT_CURRENCY)
-    await add_tariff(connection, charge_point_id, tariff, now)
-
-
-async def add_tariff(connection: AsyncConnection, charge_point_id: UUID, tariff: Tariff, now: datetime) -> None:
-    """A version of the tariff, in force from now on; running sessions keep theirs."""
-    values = {
-        "charge_point_id": charge_point_id,
-        "currency": tariff.currency,
-        "elements": elements_to_json(tariff),
-        "terms": terms_to_json(tariff),
-    }
-    await connection.execute(insert(tariffs).values(**values, created_at=now))
+    await set_own_price(connection, charge_point_id, tariff, now)
 
 
 async def replace_key(connection: AsyncConnection, charge_point_id: UUID, now: datetime) -> str:

@@ -30,6 +30,7 @@ from api.paging import Paging
 from api.problems import problem_docs
 from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
 from api.sharing.access import GUEST, find_visible
+from api.tariffs.operations import set_own_price
 
 router = APIRouter(prefix="/api/v1/charge-points", tags=["charge points"])
 
@@ -59,7 +60,7 @@ async def create_charge_point(
     charge_point_id, key = await operations.create(transaction, caller.user_id, **fields, now=now)
     if body.price_per_kwh is not None:
         tariff = flat_tariff(parse_price_e4(body.price_per_kwh), body.currency)
-        await operations.add_tariff(transaction, charge_point_id, tariff, now)
+        await set_own_price(transaction, charge_point_id, tariff, now)
     row = await operations.find(transaction, caller, charge_point_id, now)
     shown = describe(row, online=False, public_ocpp_url=settings.public_ocpp_url).model_dump()
     created = CreatedChargePoint(**shown, key=key, note=SHOWN_ONCE)
@@ -120,7 +121,10 @@ async def edit_charge_point(
     settings: CurrentSettings,
     now: Now,
 ) -> ChargePointDetail:
-    """Changes what is given; a new price makes a new version of the tariff, and running sessions keep theirs."""
+    """Changes what is given; a new price makes a new version of the charge point's own tariff and assigns that.
+
+    Running sessions keep theirs.
+    """
     changes = body.model_dump(exclude_unset=True)
     price, currency = changes.pop("price_per_kwh", None), changes.pop("currency", None)
     price_e4 = parse_price_e4(price) if price is not None else None

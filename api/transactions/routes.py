@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import asyncpg
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select
@@ -18,9 +19,11 @@ from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, Transaction
+from api.request import Body, Now, Transaction
 from api.schema import charge_points
+from api.tariffs.bodies import Cost, describe_cost
 from api.transactions import operations
+from api.transactions.cost import cost_so_far
 
 router = APIRouter(prefix="/api/v1/transactions", tags=["transactions"])
 
@@ -187,6 +190,22 @@ async def read_transaction(transaction_id: UUID, caller: CurrentCaller, transact
     """One session with its frozen tariff and its charge detail record. For its driver and the owner."""
     row = await operations.find(transaction, caller, transaction_id)
     return TransactionDetail(**_fields(row), tariff=row.tariff, charge_detail_record=row.charge_detail_record)
+
+
+@router.get("/{transaction_id}/cost-so-far", summary="Read the cost so far", responses=problem_docs(NotFound, Conflict))
+async def read_cost_so_far(transaction_id: UUID, caller: CurrentCaller, transaction: Transaction, now: Now) -> Cost:
+    """What a running session would cost if it ended now, as far as its meter values tell; with the rule of each line.
+
+    For its driver and the owner.
+    """
+    row = await operations.find(transaction, caller, transaction_id)
+    raw = (await transaction.get_raw_connection()).driver_connection
+    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
+    rated = await cost_so_far(raw, row.id, now)
+    if rated is None:
+        raise Conflict("This session is not running any more, or has no price.")
+    record, tariff = rated
+    return describe_cost(record, tariff, row.tariff_version_id)
 
 
 @router.get("/{transaction_id}/meter-values", summary="Read meter values", responses=problem_docs(NotFound))

@@ -18,6 +18,7 @@ from api.charge_points.live import connector_fields
 from api.sharing.authorization import authorize
 from api.sharing.decision import Decision
 from api.sharing.ocpp import id_tag_info
+from api.tariffs.in_force import Version, find_version, tariff_in_force
 from api.transactions.held import NEVER_STOPPED, POSSIBLE_REPLAY, SECOND_START, UNPROCESSED, with_reasons
 from api.transactions.replays import Known, NewStart, find_replayed
 from api.transactions.requests import StartRequest, read_start, salvage_start
@@ -53,23 +54,18 @@ update commands set transaction_id = $1, note = case when gave_up_at is null the
 where id = $2
 """
 REMOTE_START: Final = """
-select id, created_at from commands
+select id, created_at, tariff_version_id from commands
 where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction_id is null
     and status in ('queued', 'sent', 'accepted', 'unknown')
     and upper(payload ->> 'idTag') = $2 and coalesce((payload ->> 'connectorId')::integer, $3) = $3
     and created_at between $4::timestamptz - $5::interval and $4::timestamptz
 order by created_at desc limit 1
 """
-TARIFF: Final = """
-select id, currency, elements, terms from tariffs
-where charge_point_id = $1 and created_at <= $2::timestamptz + $3::interval
-order by (created_at <= $2) desc, case when created_at <= $2 then $2 - created_at else created_at - $2 end limit 1
-"""
 NUMBER: Final = "select nextval(pg_get_serial_sequence('transactions', 'id')), transaction_id_key from installation"
 INSERT: Final = """
 insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
     started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
-    held_reasons, tariff_id, tariff, currency, grant_id)
+    held_reasons, tariff_version_id, tariff, currency, grant_id)
 overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
 on conflict on constraint uq_transactions_start do nothing
 returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
@@ -171,7 +167,7 @@ async def _insert(
     place = await _take_place(connection, arrival)
     flags = [POSSIBLE_REPLAY] if new.occurrence else []
     command = await _remote_start(connection, arrival)
-    tariff = await _tariff(connection, arrival, command)
+    version = await _price(connection, arrival, decision, command)
     number, key = await connection.fetchrow(NUMBER)
     row = await connection.fetchrow(
         INSERT,
@@ -179,7 +175,7 @@ async def _insert(
         *(decision.status, decision.driver_id, request.started_at, arrival.at, arrival.boot_count),
         *(request.meter_start, new.occurrence, request.reservation_id, place.status),
         with_reasons(reasons, [*flags, *place.held_reasons]),
-        *((tariff["id"], _frozen(tariff), tariff["currency"]) if tariff else (None, None, None)),
+        *((version.id, version.document, version.currency) if version else (None, None, None)),
         decision.grant_id,
     )
     if row is not None and command is not None:
@@ -220,18 +216,17 @@ async def _remote_start(connection: asyncpg.Connection, arrival: _Arrival) -> Ma
     )
 
 
-async def _tariff(
-    connection: asyncpg.Connection, arrival: _Arrival, command: Mapping[str, Any] | None
-) -> Mapping[str, Any] | None:
+async def _price(
+    connection: asyncpg.Connection, arrival: _Arrival, decision: Decision, command: Mapping[str, Any] | None
+) -> Version | None:
     """The price that was shown to who started by the app; else the one in force at the start."""
-    at = arrival.request.started_at if arrival.is_plausible else arrival.at
+    if command is not None and command["tariff_version_id"] is not None:
+        return await find_version(connection, command["tariff_version_id"])
+    grant_id = decision.grant_id
     if command is not None:
-        at = command["created_at"]
-    return await connection.fetchrow(TARIFF, arrival.charge_point_id, at, CLOCK_DIFFERENCE)  # type: ignore[no-any-return]
-
-
-def _frozen(tariff: Mapping[str, Any]) -> dict[str, Any]:
-    return {"currency": tariff["currency"], "elements": tariff["elements"], **tariff["terms"]}
+        return await tariff_in_force(connection, arrival.charge_point_id, grant_id, command["created_at"])
+    at = arrival.request.started_at if arrival.is_plausible else arrival.at
+    return await tariff_in_force(connection, arrival.charge_point_id, grant_id, at, CLOCK_DIFFERENCE)
 
 
 def _answer(request: StartRequest, row: Mapping[str, Any], decision: Decision) -> Answer:

@@ -23,6 +23,51 @@ def test_every_revision_upgrades_and_downgrades(empty_database: DatabaseUrls) ->
         assert again.returncode == 0, again.stderr
 
 
+async def test_a_price_of_a_charge_point_becomes_a_version_of_its_own_tariff(empty_database: DatabaseUrls) -> None:
+    """And back again, with the tariffs that the charge point never had left out."""
+    assert alembic(empty_database, "upgrade", "a7d3e9b1c504").returncode == 0
+    connection = await asyncpg.connect(empty_database.owner)
+    try:
+        await connection.execute(PRICED)
+        before = await connection.fetch("select id, currency, created_at from tariffs order by id")
+        up = alembic(empty_database, "upgrade", "b4e17c90d2a6")
+        assert up.returncode == 0, up.stderr
+        [tariff] = await connection.fetch(
+            "select t.*, a.assigned_at from tariffs t join tariff_assignments a on a.tariff_id = t.id "
+            "join charge_points c on c.id = a.charge_point_id and c.owner_id = t.owner_id"
+        )
+        assert (tariff["name"], tariff["assigned_at"]) == ("BOX", min(row["created_at"] for row in before))
+        versions = await connection.fetch("select * from tariff_versions order by id")
+        assert [(row["id"], row["currency"], row["valid_from"]) for row in versions] == [tuple(row) for row in before]
+        assert {row["tariff_id"] for row in versions} == {tariff["id"]}
+        assert await connection.fetchval("select tariff_version_id from transactions") in {row["id"] for row in before}
+        await connection.execute(NAMED)
+        down = alembic(empty_database, "downgrade", "-1")
+        assert down.returncode == 0, down.stderr
+        assert await connection.fetch("select id, currency, created_at from tariffs order by id") == before
+        assert await connection.fetchval("select tariff_id from transactions") is None
+    finally:
+        await connection.close()
+
+
+PRICED = """
+with person as (insert into users (email, password_hash) values ('jana@example.org', '!') returning id),
+    box as (insert into charge_points (owner_id, identity, key_digest) select id, 'BOX', '' from person returning id),
+    priced as (insert into tariffs (charge_point_id, currency, elements, created_at)
+        select box.id, currency, '[]', at from box, (values ('CZK', timestamptz '2026-05-04 10:00Z'),
+            ('EUR', timestamptz '2026-06-04 10:00Z')) as version (currency, at) returning id, charge_point_id)
+insert into transactions (charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, started_at,
+    start_received_at, start_boot_count, meter_start_wh, tariff_id)
+select charge_point_id, 1, 1, 'CARD1', 'Accepted', now(), now(), 1, 0, id from priced limit 1
+"""
+NAMED = """
+with named as (insert into tariffs (owner_id, name) select id, 'Named' from users returning id),
+    version as (insert into tariff_versions (tariff_id, currency, elements, valid_from)
+        select id, 'CZK', '[]', now() from named returning id)
+update transactions set tariff_version_id = (select id from version)
+"""
+
+
 def test_check_is_clean_with_partitions_present(database: DatabaseUrls) -> None:
     result = alembic(database, "check")
     assert result.returncode == 0, result.stdout + result.stderr
@@ -58,7 +103,9 @@ async def test_partitions_exist_and_can_be_made_again_by_the_restricted_role(dat
 @pytest.mark.parametrize(
     "statement",
     [
-        "update tariffs set currency = 'EUR'",
+        "update tariff_versions set currency = 'EUR'",
+        "update tariff_assignments set assigned_at = now()",
+        "delete from tariff_versions",
         "delete from message_log",
         "delete from transaction_stops",
         "update installation set transaction_id_key = ''",

@@ -71,7 +71,7 @@ async def test_a_price_makes_a_version_and_the_rest_stays(site: Site, owner: Per
     assert (changed["price_per_kwh"], changed["currency"], changed["rated_power_w"]) == ("6.2345", "CZK", None)
     changed = await owner.send("PATCH", path, json={"currency": "EUR", "name": "Yard", "time_zone": "UTC"})
     assert (changed["price_per_kwh"], changed["currency"], changed["name"]) == ("6.2345", "EUR", "Yard")
-    assert await site.value("select count(*) from tariffs") == 3
+    assert await site.value("select count(*) from tariff_versions") == 3
     for wrong in ({"price_per_kwh": None}, {"name": None}, {"identity": "NEW"}):
         await owner.send("PATCH", path, 422, json=wrong)
 

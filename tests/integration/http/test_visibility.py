@@ -14,6 +14,13 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "post /api/v1/transactions/{transaction_id}/decisions": {"decision": "bill", "note": "It is mine."},
     "post /api/v1/transactions/{transaction_id}/corrections": {"meter_stop_wh": 1, "note": "It is mine."},
+    "patch /api/v1/tariffs/{tariff_id}": {"name": "Mine now"},
+    "post /api/v1/tariffs/{tariff_id}/versions": {
+        "currency": "CZK",
+        "elements": [{"price_components": [{"type": "ENERGY", "price": "0", "step_size": 1}]}],
+    },
+    "put /api/v1/charge-points/{charge_point_id}/tariff": {"tariff_id": None},
+    "put /api/v1/charge-points/{charge_point_id}/grants/{grant_id}/tariff": {"tariff_id": None},
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
     "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
@@ -40,6 +47,9 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 KNOCK = """insert into knocks (identity, remote_address, count, first_at, last_at)
     values ('NOBODY', '203.0.113.9', 1, now(), now()) returning id"""
+QUERIES: dict[str, dict[str, Any]] = {
+    "get /api/v1/charge-points/{charge_point_id}/price-preview": {"energy_wh": 18_000, "connected_s": 10_800},
+}
 NUMBERED = {"unprocessed_id", "knock_id", "reservation_id", "connector_id"}
 """Path parameters that are integers."""
 
@@ -77,7 +87,9 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     account = await site.value(
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )
+    tariff = await owner.post("/tariffs", {"name": "Free"} | BODIES["post /api/v1/tariffs/{tariff_id}/versions"])
     return {
+        "tariff_id": tariff["id"],
         "batch_id": batch["id"],
         "reservation_id": "1",
         "job_id": job["id"],
@@ -115,6 +127,7 @@ async def test_every_route_that_names_a_resource_hides_it_from_others(
                 answer = await client.request(
                     method,
                     path.format(**values),
+                    params=QUERIES.get(f"{method} {path}"),
                     json=BODIES.get(f"{method} {path}", {"email": "friend@example.org"} if "grants" in path else {}),
                     headers={"Authorization": stranger.http.headers["Authorization"]},
                 )
@@ -133,6 +146,7 @@ async def test_every_route_that_names_a_resource_hides_it_from_others(
         "groups",
         "locations",
         "handovers",
+        "tariffs",
     ):
         items = (await stranger.get(f"/{parameter}"))["items"]
         assert [item for item in items if item["id"] in ids.values()] == []

@@ -14,7 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -75,16 +75,35 @@ async def give_card(connection: asyncpg.Connection, charge_point_id: str, tag: s
     )  # fmt: skip
 
 
+OWN_TARIFF = """
+insert into tariffs (owner_id, name, charge_point_id) select owner_id, 'Own', id from charge_points where id = $1
+on conflict do nothing
+"""
+OWN_VERSION = """
+with version as (
+    insert into tariff_versions (tariff_id, currency, elements, terms, valid_from, created_at)
+    select id, 'CZK', $2::text::jsonb, $3::text::jsonb, $4, $4 from tariffs where charge_point_id = $1
+    returning tariff_id)
+insert into tariff_assignments (charge_point_id, tariff_id, assigned_at) select $1, tariff_id, $4 from version
+"""
+
+
 async def give_price(
     connection: asyncpg.Connection, charge_point_id: str, price_e4: int = 55000, since_hours: float = 24
 ) -> None:
     """A flat price per kWh in CZK, in force since then."""
     elements = [{"price_components": [{"type": "ENERGY", "price_e4": price_e4, "step_size": 1}]}]
+    await give_tariff(connection, charge_point_id, elements, {}, datetime.now(UTC) - timedelta(hours=since_hours))
+
+
+async def give_tariff(
+    connection: asyncpg.Connection, charge_point_id: str, elements: list[Any], terms: dict[str, Any], since: datetime
+) -> None:
+    """A version of the charge point's own tariff in CZK, in force since then."""
+    await connection.execute(OWN_TARIFF, charge_point_id)
     await connection.execute(
-        "insert into tariffs (charge_point_id, currency, elements, created_at) "
-        "values ($1, 'CZK', $2::text::jsonb, now() - $3 * interval '1 hour')",
-        charge_point_id, orjson.dumps(elements).decode(), since_hours,
-    )  # fmt: skip
+        OWN_VERSION, charge_point_id, orjson.dumps(elements).decode(), orjson.dumps(terms).decode(), since
+    )
 
 
 async def eventually(condition: Callable[[], Awaitable[Any]], what: str, deadline_s: float = 20.0) -> Any:

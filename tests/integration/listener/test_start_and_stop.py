@@ -146,7 +146,7 @@ class TestStart:
         self, connection: asyncpg.Connection, wallbox: str
     ) -> None:
         payload = orjson.dumps({"connectorId": 1, "idTag": "card1"}).decode()
-        shown = await connection.fetchval("select id from tariffs")
+        shown = await connection.fetchval("select id from tariff_versions")
         await connection.execute(
             "insert into commands (charge_point_id, user_id, action, payload, status, epoch, deadline_at, created_at) "
             "select id, owner_id, 'RemoteStartTransaction', $1::text::jsonb, 'accepted', 1, now(), "
@@ -156,7 +156,7 @@ class TestStart:
         await give_price(connection, wallbox, 99000, since_hours=0.1)
         await do(connection, begin(wallbox, timestamp=iso(datetime.now(UTC))))
         (row,) = await rows(connection)
-        assert row["tariff_id"] == shown
+        assert row["tariff_version_id"] == shown
         assert await connection.fetchval("select transaction_id from commands") == row["id"]
 
     async def test_takes_the_price_in_force_at_its_start(self, connection: asyncpg.Connection, wallbox: str) -> None:

@@ -9,11 +9,18 @@ from hypothesis import strategies as st
 from api.accounting.samples import Sample
 from api.accounting.tariff import DAYS, Element, PriceComponent, PriceLimit, Restrictions, Tariff
 
-steadily = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+steadily = settings(
+    max_examples=min(60, settings.default.max_examples if settings.default else 60),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
 """However busy the machine is."""
 PRAGUE = "Europe/Prague"
 FIRST = datetime(2026, 10, 24, 21, tzinfo=UTC)
 """Saturday 23:00 in Prague, the night in which the clocks are put back (at 01:00 UTC)."""
+
+NIGHTS = (FIRST, datetime(2026, 3, 28, 22, tzinfo=UTC))
+"""And the same hour of the night in which they are put forward."""
 
 prices = st.integers(0, 200_000) | st.sampled_from([0, 1, 55_000])
 vat_rates = st.none() | st.sampled_from([0, 1200, 2100])
@@ -42,7 +49,7 @@ def _ordered(numbers: st.SearchStrategy[int]) -> st.SearchStrategy[tuple[int | N
 
 @st.composite
 def wall_clocks(draw: st.DrawFn) -> dict[str, Any]:
-    """Restrictions by the clock around the night of `FIRST`."""
+    """Restrictions by the clock around `NIGHTS`."""
     times = st.sampled_from([time(0, 0), time(1, 0), time(2, 15), time(2, 30), time(3, 0), time(23, 30)])
     start = draw(st.none() | times)
     end = draw(st.none() | times)
@@ -50,8 +57,8 @@ def wall_clocks(draw: st.DrawFn) -> dict[str, Any]:
         "start_time": start,
         "end_time": None if end == (start or time.min) else end,
         "day_of_week": draw(st.just(frozenset[str]()) | st.frozensets(st.sampled_from(DAYS[5:] + DAYS[:1]))),
-        "start_date": draw(st.none() | st.sampled_from([date(2026, 10, 24), date(2026, 10, 25)])),
-        "end_date": draw(st.none() | st.sampled_from([date(2026, 10, 26), date(2026, 10, 27)])),
+        "start_date": draw(st.none() | st.sampled_from([date(2026, 3, 29), date(2026, 10, 24), date(2026, 10, 25)])),
+        "end_date": draw(st.none() | st.sampled_from([date(2026, 3, 29), date(2026, 10, 26), date(2026, 10, 27)])),
     }
 
 
@@ -94,7 +101,7 @@ def tariffs(
 @st.composite
 def sessions(draw: st.DrawFn, longest_s: int = 8 * 3600, most_wh: int = 5000) -> dict[str, Any]:
     """The arguments of `rate` for a session whose samples all fit, most of them with power."""
-    started_at = FIRST + timedelta(seconds=draw(st.integers(0, 6 * 3600)))
+    started_at = draw(st.sampled_from(NIGHTS)) + timedelta(seconds=draw(st.integers(0, 6 * 3600)))
     seconds = draw(st.integers(0, longest_s))
     places = sorted(draw(st.sets(st.integers(1, max(1, seconds - 1)), max_size=6)))
     registers = sorted(draw(st.lists(st.integers(0, most_wh), min_size=len(places) + 1, max_size=len(places) + 1)))

@@ -71,7 +71,8 @@ def test_price_limits_hold(tariff: Tariff, session: dict[str, Any]) -> None:
     record = rate(tariff, **session)
     least, most = tariff.min_price or PriceLimit(0), tariff.max_price or PriceLimit(10**9)
     most_incl_vat = 10**9 if most.incl_vat_minor is None else most.incl_vat_minor
-    assert record.net_minor >= 0
+    assert record.total_minor >= record.net_minor >= 0
+    assert all(line.amount_minor >= 0 for line in component_lines(record).values())
     assert record.total_minor <= most_incl_vat
     if tariff.max_price is None:
         assert record.net_minor >= least.excl_vat_minor
