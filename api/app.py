@@ -98,6 +98,7 @@ ROUTERS: Final = (
     handover_routes.router,
     tariff_routes.router,
     price_routes.router,
+    price_routes.grant_router,
     id_tag_routes.router,
     health_router,
 )

@@ -20,6 +20,8 @@ from api.sharing import operations
 from api.sharing.access import GUEST, find_visible
 from api.sharing.authorization import authorize
 from api.sharing.decision import Code, Decision
+from api.tariffs.bodies import Price, describe_price
+from api.tariffs.in_force import tariff_in_force
 
 router = APIRouter(prefix="/api/v1/charge-points/{charge_point_id}/connectors", tags=["sharing"])
 
@@ -40,6 +42,7 @@ ANSWER_EXAMPLE: dict[str, Any] = {
         "max_sessions": 1,
         "used_sessions": 0,
     },
+    "price": {"tariff_version_id": None, "tariff_id": None, "tariff": None},
 }
 
 ConnectorId = Annotated[int, Path(ge=1, le=2**31 - 1)]
@@ -81,6 +84,7 @@ class Answer(BaseModel):
     until: datetime | None = Field(description="when a yes ends: of the window, the grant or the id tag; null: open")
     grant_id: UUID | None = Field(description="the grant by which one may charge; null for the owner")
     limits: Limits | None = Field(description="of that grant")
+    price: Price | None = Field(description="of a session that starts then; null where one may not charge")
 
 
 @router.post(
@@ -108,7 +112,10 @@ async def may_charge(
     tag = await _find_tag(transaction, caller, question)
     raw = (await transaction.get_raw_connection()).driver_connection
     assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
-    return _describe(await authorize(raw, charge_point_id, tag, at, starting_on=connector_id), at)
+    decision = await authorize(raw, charge_point_id, tag, at, starting_on=connector_id)
+    if not decision.accepted:
+        return _describe(decision, at, None)
+    return _describe(decision, at, describe_price(await tariff_in_force(raw, charge_point_id, decision.grant_id, at)))
 
 
 async def _find_tag(transaction: AsyncConnection, caller: Caller, question: Question) -> str:
@@ -124,7 +131,7 @@ async def _find_tag(transaction: AsyncConnection, caller: Caller, question: Ques
     return tag
 
 
-def _describe(decision: Decision, at: datetime) -> Answer:
+def _describe(decision: Decision, at: datetime, price: Price | None) -> Answer:
     caps, used = decision.caps, decision.used
     limits = Limits(
         max_energy_wh=caps.energy_wh,
@@ -143,4 +150,5 @@ def _describe(decision: Decision, at: datetime) -> Answer:
         until=decision.expires_at if decision.accepted else None,
         grant_id=decision.grant_id,
         limits=limits if decision.grant_id is not None else None,
+        price=price,
     )

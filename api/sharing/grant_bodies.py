@@ -36,6 +36,7 @@ GRANT_EXAMPLE: dict[str, Any] = {
     "currency": None,
     "max_sessions": 1,
     "cap_period": "month",
+    "tariff_id": None,
     "valid_from": "2026-05-04T08:30:00Z",
     "valid_until": None,
     "revoked_at": None,
@@ -171,6 +172,7 @@ class Grant(BaseModel):
     currency: str | None = Field(description=CURRENCY)
     max_sessions: int | None = Field(description=MAX_SESSIONS)
     cap_period: CapPeriod = Field(description=CAP_PERIOD)
+    tariff_id: UUID | None = Field(description="null: that of the charge point; `PUT /grants/{id}/tariff` sets it")
     valid_from: datetime
     valid_until: datetime | None
     revoked_at: datetime | None = Field(description="also where a later version of the series took its place")

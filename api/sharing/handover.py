@@ -19,6 +19,8 @@ from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
 from api.schema import charge_points, grants, handovers, tariffs, transactions, users
 from api.sharing import operations
+from api.tariffs.in_force import price_for
+from api.tariffs.operations import set_own_price
 
 LIFETIME: Final = timedelta(days=7)
 OFFERED: Final = "offered"
@@ -154,8 +156,11 @@ async def _pass_on(connection: AsyncConnection, charge_point: Row[Any], owner_id
     await operations.revoke_all(connection, grants.c.charge_point_id == charge_point.id, now)
     values = {"owner_id": owner_id, "location_id": None, "visibility": "shared"}
     await connection.execute(update(charge_points).where(charge_points.c.id == charge_point.id).values(**values))
-    priced = select(tariffs.c.currency).where(tariffs.c.charge_point_id == charge_point.id)
-    currency = (await connection.execute(priced.order_by(tariffs.c.created_at.desc()).limit(1))).scalar_one_or_none()
-    if currency is not None:
+    price = await price_for(connection, charge_point.id, None, now)
+    # the charge point's own tariff stays with the old owner, as one like others
+    await connection.execute(
+        update(tariffs).where(tariffs.c.charge_point_id == charge_point.id).values(charge_point_id=None)
+    )
+    if price is not None:
         # the old owner's price, and VAT, must not be charged in the new owner's name
-        await charge_point_operations.add_tariff(connection, charge_point.id, flat_tariff(0, currency), now)
+        await set_own_price(connection, charge_point.id, flat_tariff(0, price.currency), now)

@@ -25,7 +25,7 @@ PUBLIC: Final = "public"
 KEPT: Final = (
     "series_id", "charge_point_id", "connector_id", "location_id", "audience", "user_id", "invited_email", "group_id",
     "priority", "windows", "max_energy_wh", "max_amount_minor", "currency", "max_sessions", "cap_period", "valid_from",
-    "valid_until",
+    "valid_until", "tariff_id",
 )  # fmt: skip
 """What the next version takes over where it is not changed."""
 
@@ -61,6 +61,7 @@ def _select() -> Select[Any]:
         func.coalesce(users.c.email, grants.c.invited_email).label("email"),
         func.coalesce(users.c.display_name, "").label("display_name"),
         func.coalesce(charge_points.c.name, locations.c.name).label("place_name"),
+        func.coalesce(charge_points.c.owner_id, locations.c.owner_id).label("owner_id"),
         func.coalesce(charge_points.c.time_zone, locations.c.time_zone).label("time_zone"),
     ).select_from(joined)
 

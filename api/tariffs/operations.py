@@ -110,33 +110,29 @@ async def assign(connection: AsyncConnection, charge_point: Row[Any], tariff_id:
         Invalid: it is not a tariff of the charge point's owner, or another charge point's own.
     """
     if tariff_id is not None:
-        await _check_assignable(connection, charge_point, tariff_id)
+        await _check_assignable(connection, charge_point.owner_id, charge_point.id, tariff_id)
     values = {"charge_point_id": charge_point.id, "tariff_id": tariff_id, "assigned_at": now}
     await connection.execute(insert(tariff_assignments).values(**values))
 
 
-async def assign_to_grant(
-    connection: AsyncConnection, charge_point: Row[Any], grant_id: UUID, tariff_id: UUID | None
-) -> None:
+async def assign_to_grant(connection: AsyncConnection, grant: Row[Any], tariff_id: UUID | None) -> None:
     """Makes a tariff that of a grant; None: that of the charge point.
 
     Raises:
-        NotFound: not a grant of this charge point.
-        Invalid: see `assign`.
+        Invalid: it is not a tariff of the owner of the grant's place, or a charge point's own.
     """
-    this = (grants.c.id == grant_id, grants.c.charge_point_id == charge_point.id)
-    if (await connection.execute(select(grants.c.id).where(*this))).first() is None:
-        raise NotFound
     if tariff_id is not None:
-        await _check_assignable(connection, charge_point, tariff_id)
-    await connection.execute(update(grants).where(*this).values(tariff_id=tariff_id))
+        await _check_assignable(connection, grant.owner_id, grant.charge_point_id, tariff_id)
+    await connection.execute(update(grants).where(grants.c.id == grant.id).values(tariff_id=tariff_id))
 
 
-async def _check_assignable(connection: AsyncConnection, charge_point: Row[Any], tariff_id: UUID) -> None:
+async def _check_assignable(
+    connection: AsyncConnection, owner_id: UUID, charge_point_id: UUID | None, tariff_id: UUID
+) -> None:
     query = select(tariffs.c.id).where(
         tariffs.c.id == tariff_id,
-        tariffs.c.owner_id == charge_point.owner_id,
-        or_(tariffs.c.charge_point_id.is_(None), tariffs.c.charge_point_id == charge_point.id),
+        tariffs.c.owner_id == owner_id,
+        or_(tariffs.c.charge_point_id.is_(None), tariffs.c.charge_point_id == charge_point_id),
     )
     if (await connection.execute(query)).first() is None:
         raise Invalid.field("body.tariff_id", "not a tariff of this charge point's owner, or another one's own")

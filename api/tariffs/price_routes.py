@@ -13,11 +13,14 @@ from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
 from api.request import Now, Transaction
 from api.sharing.access import find_controlled, find_visible
+from api.sharing.operations import find_given
 from api.tariffs import operations
 from api.tariffs.bodies import Assignment, Cost, Price, describe_cost, describe_price
 from api.tariffs.in_force import price_for
 
 router = APIRouter(prefix="/api/v1/charge-points/{charge_point_id}", tags=["tariffs"])
+
+grant_router = APIRouter(prefix="/api/v1/grants", tags=["tariffs"])
 
 LONGEST_S = 7 * 86_400
 FURTHEST = timedelta(days=366)
@@ -87,21 +90,15 @@ async def assign_tariff(
     return describe_price(await price_for(transaction, charge_point_id, None, now))
 
 
-@router.put(
-    "/grants/{grant_id}/tariff",
+@grant_router.put(
+    "/{grant_id}/tariff",
     status_code=204,
     summary="Assign a tariff to a grant",
-    responses=problem_docs(BadRequest, NotAllowed, NotFound),
+    responses=problem_docs(BadRequest, NotFound),
 )
 async def assign_grant_tariff(
-    *,
-    charge_point_id: UUID,
-    grant_id: UUID,
-    body: Assignment,
-    caller: CurrentCaller,
-    transaction: Transaction,
-    now: Now,
+    grant_id: UUID, body: Assignment, caller: CurrentCaller, transaction: Transaction
 ) -> None:
-    """Makes a tariff that of the grant's holder from now on, null: the charge point's. For the owner."""
-    charge_point = await find_controlled(transaction, caller, charge_point_id, now)
-    await operations.assign_to_grant(transaction, charge_point, grant_id, body.tariff_id)
+    """Makes a tariff that of the grant's holders from now on, null: the charge point's. For the owner."""
+    grant = await find_given(transaction, caller, grant_id)
+    await operations.assign_to_grant(transaction, grant, body.tariff_id)

@@ -25,7 +25,7 @@ async def shared(owner: Person, guest: Person) -> tuple[dict[str, Any], dict[str
     created = await owner.wallbox()
     grant = await owner.post(f"/charge-points/{created['id']}/grants", {"email": guest.email})
     tariff = await owner.post("/tariffs", {"name": "Friends", **FRIENDS})
-    path = f"/charge-points/{created['id']}/grants/{grant['id']}/tariff"
+    path = f"/grants/{grant['id']}/tariff"
     assigned = await owner.http.put(path, json={"tariff_id": tariff["id"]})
     assert assigned.status_code == 204, assigned.text
     return created, tariff

@@ -217,8 +217,8 @@ class TestWhichHolds:
         other = await site.person("other")
         await owner.post(f"/charge-points/{charge_point_id}/grants", {"email": other.email})
         made = await owner.post("/tariffs", {"name": "Friends", **flat("2.00")})
-        path = f"/charge-points/{charge_point_id}/grants/{grant_id}/tariff"
-        await guest.send("PUT", path, 403, json={"tariff_id": None})
+        path = f"/grants/{grant_id}/tariff"
+        await guest.send("PUT", path, 404, json={"tariff_id": None})
         assert await price(guest, charge_point_id) == "5.50"
         await owner.send("PUT", path, 204, json={"tariff_id": made["id"]})
         assert [await price(each, charge_point_id) for each in (guest, other, owner)] == ["2.00", "5.50", "5.50"]
@@ -233,7 +233,7 @@ class TestWhichHolds:
         await owner.charge_point(name="Yard", price_per_kwh="1")
         [own] = [item for item in (await owner.get("/tariffs"))["items"] if item["name"] == "Yard"]
         for path in (f"/charge-points/{charge_point_id}/tariff",
-                     f"/charge-points/{charge_point_id}/grants/{grant_id}/tariff"):  # fmt: skip
+                     f"/grants/{grant_id}/tariff"):  # fmt: skip
             for tariff_id in (theirs["id"], own["id"], charge_point_id):
                 answer = await owner.send("PUT", path, 422, json={"tariff_id": tariff_id})
                 assert answer["errors"][0]["field"] == "body.tariff_id"
@@ -300,7 +300,7 @@ class TestStart:
         charge_point_id, grant_id, guest = await shared(site, owner)
         usual = (await guest.get(f"/charge-points/{charge_point_id}/price"))["tariff_version_id"]
         made = await owner.post("/tariffs", {"name": "Friends", **flat("2.00")})
-        path = f"/charge-points/{charge_point_id}/grants/{grant_id}/tariff"
+        path = f"/grants/{grant_id}/tariff"
         await owner.send("PUT", path, 204, json={"tariff_id": made["id"]})
         start = f"/charge-points/{charge_point_id}/start"
         await guest.post(start, {"tariff_version_id": usual, "wait_s": 0}, 409)

@@ -20,7 +20,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "elements": [{"price_components": [{"type": "ENERGY", "price": "0", "step_size": 1}]}],
     },
     "put /api/v1/charge-points/{charge_point_id}/tariff": {"tariff_id": None},
-    "put /api/v1/charge-points/{charge_point_id}/grants/{grant_id}/tariff": {"tariff_id": None},
+    "put /api/v1/grants/{grant_id}/tariff": {"tariff_id": None},
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
     "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
