@@ -169,7 +169,7 @@ async def settle(
 
 
 def due_transfers(bill: Bill, parties: Parties, platform: UUID) -> tuple[Transfer, ...]:
-    """What a bill comes to. Whoever makes a tariff with VAT says by it to be registered for VAT.
+    """What a bill comes to. That its owner is registered is checked where a tariff with VAT is made.
 
     Raises:
         NotBillableError: there is something to pay, and nobody to pay it.
