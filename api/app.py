@@ -51,7 +51,7 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
-from api.settlement import decision_routes
+from api.settlement import bank_routes, decision_routes, payment_routes, payout_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
@@ -85,6 +85,9 @@ ROUTERS: Final = (
     transaction_routes.router,
     decision_routes.router,
     settlement_routes.router,
+    payment_routes.router,
+    payout_routes.router,
+    bank_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
     health_router,

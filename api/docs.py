@@ -40,6 +40,7 @@ TAGS = [
     {"name": "security", "description": "Keys, security profiles, certificates and security events."},
     {"name": "transactions", "description": "Charging sessions, their meter values and prices."},
     {"name": "books", "description": "Who owes whom: accounts, transfers, statements, decisions about held sessions."},
+    {"name": "payments", "description": "Money from and to the bank: top-ups, payouts, statements of the bank."},
     {"name": "sharing", "description": "With whom a charge point is shared."},
     {"name": "id tags", "description": "Cards and apps by which charge points know a person."},
     {"name": "system", "description": "For whoever runs this installation."},
