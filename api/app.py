@@ -51,7 +51,7 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
-from api.settlement import bank_routes, decision_routes, payment_routes, payout_routes
+from api.settlement import bank_routes, credit_routes, decision_routes, export_routes, payment_routes, payout_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
@@ -86,6 +86,8 @@ ROUTERS: Final = (
     decision_routes.router,
     settlement_routes.router,
     payment_routes.router,
+    credit_routes.router,
+    export_routes.router,
     payout_routes.router,
     bank_routes.router,
     sharing_routes.router,

@@ -652,6 +652,34 @@ settlements = Table(
     "its making, set by a trigger: only that one may add transfers to it.",
 )
 
+credit_limits = Table(
+    "credit_limits",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("limit_minor", BigInteger, CheckConstraint("limit_minor >= 0", name="limit"), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("set_by", ForeignKey("users.id"), nullable=False),
+    Column("set_at", TIMESTAMP, nullable=False),
+    Index("ix_credit_limits_user_id_currency_id", "user_id", "currency", "id"),
+    comment="How far below zero a driver may charge, who said so and why; the newest row holds, without one a setting.",
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("command_id", ForeignKey("commands.id"), nullable=False, unique=True),
+    Column("currency", String(3), nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("placed_at", TIMESTAMP, nullable=False),
+    Column("released_at", TIMESTAMP),
+    Index("ix_holds_open", "user_id", "currency", postgresql_where=text("released_at is null")),
+    comment="What a start keeps of a driver's money until its session is settled, or turns out not to begin.",
+)
+
 payment_symbols = Table(
     "payment_symbols",
     metadata,
@@ -763,3 +791,13 @@ transfers = Table(
     comment="amount_minor from debit to credit, because of a settlement or of a bank posting. booked_on is the day of "
     "posting where the charge point stands, or by the clock of the house.",
 )  # fmt: skip
+
+balance_snapshots = Table(
+    "balance_snapshots",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("account_id", ForeignKey("ledger_accounts.id"), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("balance_minor", BigInteger, nullable=False),
+    comment="What stood on every account at the end of a month that is closed: no transfer is booked on such a day.",
+)

@@ -52,6 +52,10 @@ class Settings(BaseSettings):
     bank_currency: str = Field(default="CZK", pattern=r"^[A-Z]{3}$")
     books_time_zone: str = "Europe/Prague"
     """IANA zone of the days on which what came from or went to the bank is booked."""
+    hold_minor: int = Field(default=50_000, ge=0, le=100_000_000)
+    """What the start of a guest keeps of the driver's money, in minor units; 0: nothing is kept or needed."""
+    credit_limit_minor: int = Field(default=0, ge=0, le=100_000_000)
+    """How far below zero a driver may charge for whom no operator has said otherwise, in minor units."""
     connection_time_out_s: int = Field(default=120, ge=1, le=3600)
     """After how long an accepted remote start without a session counts as failed, where the charge point's own
     ConnectionTimeOut is not known."""

@@ -40,6 +40,17 @@ LEDGER: Final = {
         having coalesce(sum(case when a.kind = 'bank' then t.amount_minor else -t.amount_minor end), 0)
             <> case when newest.decision in ('top_up', 'payout', 'refund') then m.amount_minor else 0 end
     """,
+    "on {} the snapshot of account {} says {} {}, its transfers {}": """
+        select s.day, s.account_id, s.balance_minor, s.currency, coalesce(sum(
+            case when t.credit_account_id = s.account_id then t.amount_minor else -t.amount_minor end), 0)::text
+        from balance_snapshots s left join transfers t
+            on s.account_id in (t.debit_account_id, t.credit_account_id) and t.currency = s.currency
+            and t.booked_on <= s.day
+        group by s.day, s.account_id, s.currency, s.balance_minor
+        having coalesce(sum(
+            case when t.credit_account_id = s.account_id then t.amount_minor else -t.amount_minor end), 0)
+            <> s.balance_minor
+    """,
     "payout {} is {}, and its transfers come to {}": """
         select p.id, p.status, coalesce(sum(t.amount_minor), 0)::text
         from payouts p

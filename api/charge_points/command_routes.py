@@ -16,6 +16,7 @@ from api.errors import (
     BadRequest,
     ChargingRefused,
     Conflict,
+    CreditTooLow,
     InProgress,
     Invalid,
     KeyReused,
@@ -108,7 +109,7 @@ class CommandPage(Page[Command]):
 
 
 SENDING: Final = problem_docs(
-    BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway
+    BadRequest, CreditTooLow, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway
 )
 """The errors of every route that sends a CALL."""
 
@@ -135,6 +136,7 @@ async def send_command(charge_point_id: UUID, body: NewCommand, sender: CurrentS
 async def start_session(charge_point_id: UUID, sender: CurrentSender, body: StartRequest | None = None) -> Command:
     """For owners and guests: asks the charge point to start, by the caller's own id tag.
 
+    A guest's money must cover it (`GET /credit`): the start keeps a part of it until the session is settled.
     `accepted` means that the charge point will try (errata 3.32): the transaction appears when charging begins; where
     none does within the connection time-out, `note` says so.
     """

@@ -18,6 +18,8 @@ from api.charge_points.call_schemas import check_payload
 from api.charge_points.command_records import record
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
 from api.charge_points.command_state import mark_offline
+from api.credit.holds import CreditTerms, keep_for_start
+from api.database import raw
 from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
@@ -83,8 +85,8 @@ async def check_may_send(
 
 async def check_remote_start(
     connection: AsyncConnection, caller: Caller, charge_point: Row[Any], payload: dict[str, Any], now: datetime
-) -> None:
-    """Whether the session that a RemoteStartTransaction asks for may begin: nobody starts one in another's name.
+) -> UUID | None:
+    """Who will drive, where the session that is asked for may begin: nobody starts one in another's name.
 
     Raises:
         Invalid: the id tag is not the caller's.
@@ -93,10 +95,12 @@ async def check_remote_start(
     tag = str(payload["idTag"]).upper()
     if not caller.is_operator and await id_tags.find_own(connection, caller.user_id, tag) is None:
         raise Invalid.field("body.payload.idTag", "not one of your id tags")
-    raw = (await connection.get_raw_connection()).driver_connection
-    decision = await authorize(raw, charge_point.id, tag, now, starting_on=payload.get("connectorId", 0))
+    decision = await authorize(
+        await raw(connection), charge_point.id, tag, now, starting_on=payload.get("connectorId", 0)
+    )
     if not decision.accepted:
         raise ChargingRefused(decision.reason, authorization_status=decision.status)
+    return decision.driver_id
 
 
 async def check_security_profile(connection: AsyncConnection, call: Call) -> None:
@@ -126,18 +130,19 @@ async def issue(
     live: LiveConnection | None,
     *,
     idempotency: IdempotentRequest,
+    credit: CreditTerms,
     now: datetime,
 ) -> UUID:
     """The row of a command, or the one that the same request made before.
 
     Raises:
         Conflict: the charge point is connected, and its registration forbids it.
-        Invalid, ChargingRefused: the session may not begin.
+        Invalid, ChargingRefused, CreditTooLow: the session may not begin.
         InProgress, KeyReused: see `earlier_answer`.
     """
     if (earlier := await earlier_answer(connection, idempotency, caller.user_id, now)) is not None:
         return UUID(earlier["id"])
-    command_id = await create(connection, caller, await prepare(connection), live, now=now)
+    command_id = await create(connection, caller, await prepare(connection), live, credit=credit, now=now)
     await remember_answer(connection, idempotency, caller.user_id, now, {"id": str(command_id)})
     return command_id
 
@@ -148,21 +153,23 @@ async def create(
     call: Call,
     live: LiveConnection | None,
     *,
+    credit: CreditTerms | None,
     now: datetime,
     batch_id: UUID | None = None,
 ) -> UUID:
     """The row of a command for the connection that stands now; without one it ends as offline at once.
 
     Raises:
-        Conflict, Invalid, ChargingRefused: see `issue`.
+        Conflict, Invalid, ChargingRefused, CreditTooLow: see `issue`.
     """
     if live is None and call.secret_payload is not None:
         raise Conflict("The charge point is not connected.")
     await check_security_profile(connection, call)
     if live is not None:
         command_rules.check_registration(call.action, call.payload, call.charge_point.registration)
+    driver_id = None
     if call.action == REMOTE_START:
-        await check_remote_start(connection, caller, call.charge_point, call.payload, now)
+        driver_id = await check_remote_start(connection, caller, call.charge_point, call.payload, now)
     values = {
         "charge_point_id": call.charge_point.id,
         "user_id": caller.user_id,
@@ -181,6 +188,8 @@ async def create(
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))
     command_id: UUID = created.scalar_one()
     await record(connection, values, command_id, now, is_offline=live is None)
+    if live is not None and credit is not None and driver_id not in {None, call.charge_point.owner_id}:
+        await keep_for_start(await raw(connection), call.charge_point.id, driver_id, command_id, terms=credit, now=now)
     return command_id
 
 
@@ -201,8 +210,7 @@ async def mark_published(connection: AsyncConnection, command_ids: Sequence[UUID
 
 async def end_as_offline(connection: AsyncConnection, command_ids: Sequence[UUID], note: str, now: datetime) -> None:
     """Nobody received the commands, so the charge points cannot have: they end as offline."""
-    raw = (await connection.get_raw_connection()).driver_connection
-    await mark_offline(raw, command_ids, note, now)
+    await mark_offline(await raw(connection), command_ids, note, now)
 
 
 _COLUMNS = (

@@ -15,6 +15,7 @@ import orjson
 import structlog
 
 from api.accounting.postings import Accounts, Terms, Transfer, correct, post
+from api.credit.holds import release_settled
 from api.settlement.ledger import (
     PLATFORM,
     Parties,
@@ -167,6 +168,7 @@ async def settle(
         booked_on = now.astimezone(ZoneInfo(session.time_zone)).date()
         await add_revision(connection, revision, transfers, booked_on)
     await connection.execute(SETTLED, session.id, now)
+    await release_settled(connection, session.id, now)
 
 
 def due_transfers(bill: Bill, parties: Parties, platform: UUID) -> tuple[Transfer, ...]:

@@ -15,6 +15,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "post /api/v1/transactions/{transaction_id}/decisions": {"decision": "bill", "note": "It is mine."},
     "post /api/v1/transactions/{transaction_id}/corrections": {"meter_stop_wh": 1, "note": "It is mine."},
     "post /api/v1/operator/bank-movements/{movement_id}/decisions": {"meaning": "ignore", "note": "It is mine."},
+    "put /api/v1/operator/users/{user_id}/credit-limit": {"currency": "CZK", "limit_minor": 1, "note": "It is mine."},
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
     "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
@@ -73,6 +74,7 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     )
     return {
         "payout_id": str(payout),
+        "user_id": str(owner.user_id),
         "movement_id": str(movement),
         "batch_id": batch["id"],
         "reservation_id": "1",

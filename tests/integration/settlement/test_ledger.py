@@ -16,6 +16,9 @@ COLUMNS = {
     "bank_postings": "note",
     "payment_symbols": "created_at",
     "payouts": "amount_minor",
+    "credit_limits": "limit_minor",
+    "holds": "amount_minor",
+    "balance_snapshots": "balance_minor",
 }
 ADD = """
 insert into transfers (settlement_id, debit_account_id, credit_account_id, amount_minor, currency, kind, is_reversal,
