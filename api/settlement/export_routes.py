@@ -106,4 +106,4 @@ def _answer(name: str, columns: Sequence[str], rows: Iterable[Mapping[str, Any]]
     headers = {"Content-Disposition": f'attachment; filename="{name}.{kind}"'}
     if kind == "csv":
         return CsvResponse(to_csv(columns, rows), headers=headers)
-    return Response(orjson.dumps({"items": rows}), media_type="application/json", headers=headers)
+    return Response(orjson.dumps({"items": rows}, default=str), media_type="application/json", headers=headers)

@@ -2,10 +2,14 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from api.settlement.statement import escape_formula
+
+NUMBER: Final = re.compile(r"-?[0-9]+(\.[0-9]+)?")
+"""A negative amount begins as a formula does, and is none."""
 
 
 def to_csv(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
@@ -24,4 +28,4 @@ def _cell(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return escape_formula(" ".join(map(str, value)))
-    return escape_formula(value) if isinstance(value, str) else str(value)
+    return escape_formula(value) if isinstance(value, str) and not NUMBER.fullmatch(value) else str(value)
