@@ -55,7 +55,7 @@ LEDGER: Final = {
         select p.id, p.status, coalesce(sum(t.amount_minor), 0)::text
         from payouts p
         left join bank_postings b on b.payout_id = p.id
-        left join transfers t on t.bank_posting_id = b.id
+        left join transfers t on t.bank_posting_id = b.id and t.kind = 'payout'
         group by p.id, p.status, p.amount_minor
         having coalesce(sum(t.amount_minor), 0) <> case when p.status = 'paid' then p.amount_minor else 0 end
     """,

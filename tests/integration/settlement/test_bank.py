@@ -265,8 +265,11 @@ class TestPayouts:
             async with connection.transaction():
                 await bank.assign_to_payout(connection, found, made, HOUSE, bank.Order(NOW, operator))
         async with connection.transaction():
+            await bank.assign_to_person(connection, found, (earned.driver, DRIVER), HOUSE, bank.Order(NOW, operator))
+        async with connection.transaction():
             await bank.assign_to_payout(connection, found, again, HOUSE, bank.Order(NOW, operator, "the old symbol"))
         assert await balance(connection, earned.owner, "owner") == 0
+        assert await balance(connection, earned.driver, "driver") == -5500, "what was his by mistake is taken back"
 
     async def test_no_more_is_paid_than_there_is(
         self, pool: asyncpg.Pool, connection: asyncpg.Connection, earned: Box, operator: UUID
