@@ -52,7 +52,7 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
-from api.settlement import decision_routes
+from api.settlement import bank_routes, credit_routes, decision_routes, export_routes, payment_routes, payout_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, location_routes
 from api.sharing import routes as sharing_routes
@@ -91,6 +91,11 @@ ROUTERS: Final = (
     settlement_routes.router,
     location_routes.router,
     connector_spec_routes.router,
+    payment_routes.router,
+    credit_routes.router,
+    export_routes.router,
+    payout_routes.router,
+    bank_routes.router,
     sharing_routes.router,
     grant_routes.router,
     group_routes.router,

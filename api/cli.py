@@ -24,6 +24,9 @@ from api.errors import ApiError
 from api.identity.email import normalise_email
 from api.identity.passwords import Passwords
 from api.settings import Settings, SettingsError, read_settings
+from api.settlement import bank
+from api.settlement.bank_statement import StatementError, read_statement
+from api.settlement.payments import house_of
 
 MOST_SHOWN: Final = 100
 COLOURS: Final = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -146,14 +149,18 @@ def restore(
 
 @app.command()
 def check_books() -> None:
-    """Hold every transaction against its stop, registers and charge detail record; exit status 1 on a difference."""
-    checked, wrong = asyncio.run(_check_books(read_settings()))
+    """Hold transactions against stops and records, the ledger against itself; exit status 1 on a difference."""
+    checked, wrong, ledger = asyncio.run(_check_books(read_settings()))
+    for each in ledger[:MOST_SHOWN]:
+        err.print(escape(each))
     if wrong:
         _give_up(f"{wrong} of {checked} transactions do not add up.")
+    if ledger:
+        _give_up(f"The ledger does not add up: {len(ledger)} differences.")
     out.print(f"[green]{checked} transactions add up.[/]")
 
 
-async def _check_books(settings: Settings) -> tuple[int, int]:
+async def _check_books(settings: Settings) -> tuple[int, int, list[str]]:
     checked = wrong = 0
     connection = await asyncpg.connect(settings.asyncpg_dsn)
     try:
@@ -162,9 +169,31 @@ async def _check_books(settings: Settings) -> tuple[int, int]:
             wrong += bool(differences)
             if differences and wrong <= MOST_SHOWN:
                 err.print(f"{public_id}: {escape('; '.join(differences))}")
+        return checked, wrong, await books.check_ledger(connection)
     finally:
         await connection.close()
-    return checked, wrong
+
+
+@app.command()
+def import_statement(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="CSV; docs/payments.md has its columns.")],
+) -> None:
+    """Import a statement of the bank account: what is matched is posted, the rest waits for a person."""
+    summary = asyncio.run(_import_statement(read_settings(), file.read_bytes()))
+    out.print(
+        f"[green]{summary.new} new[/] ({summary.matched} matched, {summary.open} wait for a person), "
+        f"{summary.known} known before."
+    )
+
+
+async def _import_statement(settings: Settings, content: bytes) -> bank.Summary:
+    house, statement = house_of(settings), read_statement(content)
+    connection = await asyncpg.connect(settings.asyncpg_dsn)
+    try:
+        async with connection.transaction():
+            return await bank.import_statement(connection, statement, house, bank.Order(datetime.now(UTC)))
+    finally:
+        await connection.close()
 
 
 @rotate_app.command("jwt")
@@ -196,6 +225,11 @@ def main() -> None:
     except SettingsError as error:
         err.print(f"[bold red]{escape(str(error))}[/]")
         sys.exit(2)
+    except StatementError as error:
+        for line, message in error.errors:
+            err.print(escape(f"line {line}: {message}" if line else message))
+        err.print("[bold red]Nothing was imported.[/]")
+        sys.exit(1)
     except (backups.BackupError, RotationError, ApiError) as error:
         err.print(f"[bold red]{escape(str(error))}[/]")
         sys.exit(1)

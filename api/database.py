@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 import orjson
+from sqlalchemy import text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -110,6 +111,15 @@ def is_away(error: Exception) -> bool:
         error = error.orig if isinstance(error.orig, Exception) else error
     state = getattr(error, "sqlstate", None) or ""
     return state.startswith(AWAY_STATES)
+
+
+async def raw(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's connection under a request's: the same database transaction."""
+    found = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(found, asyncpg.Connection)  # noqa: S101 - for the type checker
+    if not found.is_in_transaction():
+        await connection.execute(text("select"))  # SQLAlchemy begins the transaction with the first statement
+    return found
 
 
 class Database:

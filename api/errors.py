@@ -4,6 +4,7 @@ ApiError
 +-- BadRequest             400  the request cannot be read
 +-- Unauthenticated        401  no access token, or one that no longer counts
 |   +-- WrongCredentials        e-mail or password, never which
++-- CreditTooLow           402  the driver's money does not cover it; `missing_minor` says by how much
 +-- NotAllowed             403  the caller sees the resource but may not do this
 |   +-- ChargingRefused         who may charge said no; `detail` says why
 +-- NotFound               404  it does not exist, or the caller may not see it
@@ -63,6 +64,15 @@ class WrongCredentials(Unauthenticated):
     slug = "wrong-credentials"
     title = "Wrong e-mail or password"
     example = "No account has this e-mail and password."
+
+
+class CreditTooLow(ApiError):
+    """The driver's money does not cover it."""
+
+    status = 402
+    slug = "credit-too-low"
+    title = "Credit too low"
+    example = "Charging here needs 500.00 CZK; 120.00 CZK are available, 380.00 CZK are missing."
 
 
 class NotAllowed(ApiError):

@@ -800,22 +800,152 @@ settlements = Table(
     "its making, set by a trigger: only that one may add transfers to it.",
 )
 
+credit_limits = Table(
+    "credit_limits",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("limit_minor", BigInteger, CheckConstraint("limit_minor >= 0", name="limit"), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("set_by", ForeignKey("users.id"), nullable=False),
+    Column("set_at", TIMESTAMP, nullable=False),
+    Index("ix_credit_limits_user_id_currency_id", "user_id", "currency", "id"),
+    comment="How far below zero a driver may charge, who said so and why; the newest row holds, without one a setting.",
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("command_id", ForeignKey("commands.id"), nullable=False, unique=True),
+    Column("currency", String(3), nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("placed_at", TIMESTAMP, nullable=False),
+    Column("released_at", TIMESTAMP),
+    Index("ix_holds_open", "user_id", "currency", postgresql_where=text("released_at is null")),
+    comment="What a start keeps of a driver's money until its session is settled, or turns out not to begin.",
+)
+
+payment_symbols = Table(
+    "payment_symbols",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("number", BigInteger, Identity(always=True, start=100_000_000, maxvalue=499_999_999), nullable=False,
+           unique=True),
+    _created_at(),
+    comment="The number and its check digit are the variable symbol of whatever this person pays to the house.",
+)  # fmt: skip
+
+payout_accounts = Table(
+    "payout_accounts",
+    metadata,
+    Column("user_id", ForeignKey("users.id"), primary_key=True),
+    Column("iban", String(34), nullable=False),
+    Column("holder_name", Text, nullable=False),
+    Column("changed_at", TIMESTAMP, nullable=False),
+    comment="To which bank account an owner is paid.",
+)
+
+payouts = Table(
+    "payouts",
+    metadata,
+    _uuid_key(),
+    Column("number", BigInteger, Identity(always=True, start=500_000_000, maxvalue=999_999_999), nullable=False,
+           unique=True),
+    Column("account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("iban", String(34), nullable=False),
+    Column("holder_name", Text, nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("status", Text, CheckConstraint("status in ('open', 'paid', 'cancelled')", name="status"), nullable=False,
+           server_default="open"),
+    Column("created_by", ForeignKey("users.id"), nullable=False),
+    Column("ended_at", TIMESTAMP),
+    Column("ended_by", ForeignKey("users.id"), comment="null: a bank statement"),
+    _created_at(),
+    CheckConstraint("(status = 'open') = (ended_at is null)", name="ended"),
+    Index("uq_payouts_open", "account_id", "currency", unique=True, postgresql_where=text("status = 'open'")),
+    Index("ix_payouts_account_id_created_at", "account_id", "created_at"),
+    comment="Money on its way to an owner; posted once it is paid. The number and its check digit are its variable "
+    "symbol. Only how it ends may be changed.",
+)  # fmt: skip
+
+bank_movements = Table(
+    "bank_movements",
+    metadata,
+    _uuid_key(),
+    Column("bank_account", String(34), nullable=False),
+    Column("reference", Text, nullable=False),
+    Column("booked_on", Date, nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor <> 0", name="amount"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("variable_symbol", String(10)),
+    Column("counterparty", Text, nullable=False, server_default=""),
+    Column("counterparty_name", Text, nullable=False, server_default=""),
+    Column("message", Text, nullable=False, server_default=""),
+    Column("imported_by", ForeignKey("users.id"), comment="null: the command line"),
+    Column("imported_at", TIMESTAMP, nullable=False, server_default=NOW),
+    UniqueConstraint("bank_account", "reference"),
+    Index("ix_bank_movements_imported_at_id", "imported_at", "id"),
+    comment="A line of a statement of the house's bank account, once by the bank's own reference; negative went out.",
+)
+
+bank_postings = Table(
+    "bank_postings",
+    metadata,
+    _uuid_key(),
+    Column("movement_id", ForeignKey("bank_movements.id")),
+    Column("revision", Integer, CheckConstraint("revision >= 0", name="revision"), nullable=False),
+    Column("decision", Text, CheckConstraint(
+        "decision in ('top_up', 'payout', 'confirmed', 'refund', 'ignored', 'opened')", name="decision"),
+        nullable=False),
+    Column("account_id", ForeignKey("ledger_accounts.id")),
+    Column("payout_id", ForeignKey("payouts.id"), index=True),
+    Column("note", Text, nullable=False, server_default=""),
+    Column("decided_by", ForeignKey("users.id"), comment="null: matched by its variable symbol"),
+    Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("posted_by", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+    CheckConstraint("movement_id is not null or decision = 'payout'", name="movement"),
+    CheckConstraint("(decision in ('payout', 'confirmed')) = (payout_id is not null)", name="payout"),
+    UniqueConstraint("movement_id", "revision"),
+    Index("uq_bank_postings_payout", "payout_id", unique=True, postgresql_where=text("decision = 'payout'")),
+    comment="What a bank movement, or a payout that an operator confirmed, means; a later decision is a further "
+    "revision. Sealed as settlements are.",
+)  # fmt: skip
+
 transfers = Table(
     "transfers",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
     Column("public_id", UUID(as_uuid=True), nullable=False, unique=True, server_default=text("gen_random_uuid()")),
-    Column("settlement_id", ForeignKey("settlements.id"), nullable=False, index=True),
+    Column("settlement_id", ForeignKey("settlements.id"), index=True),
+    Column("bank_posting_id", ForeignKey("bank_postings.id"), index=True),
     Column("debit_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
     Column("credit_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
     Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
     Column("currency", String(3), nullable=False),
-    Column("kind", Text, CheckConstraint("kind in ('charge', 'vat', 'platform_fee')", name="kind"), nullable=False),
+    Column("kind", Text, CheckConstraint(
+        "kind in ('charge', 'vat', 'platform_fee', 'top_up', 'payout', 'refund')", name="kind"), nullable=False),
     Column("is_reversal", Boolean, nullable=False),
     Column("booked_on", Date, nullable=False),
     Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
     CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
+    CheckConstraint("num_nonnulls(settlement_id, bank_posting_id) = 1", name="one_cause"),
+    CheckConstraint("(kind in ('charge', 'vat', 'platform_fee')) = (settlement_id is not null)", name="kind_of_cause"),
     Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
     Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
-    comment="amount_minor from debit to credit. booked_on is the day of posting where the charge point stands.",
+    comment="amount_minor from debit to credit, because of a settlement or of a bank posting. booked_on is the day of "
+    "posting where the charge point stands, or by the clock of the house.",
+)  # fmt: skip
+
+balance_snapshots = Table(
+    "balance_snapshots",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("account_id", ForeignKey("ledger_accounts.id"), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("balance_minor", BigInteger, nullable=False),
+    comment="What stood on every account at the end of a month that is closed: no transfer is booked on such a day.",
 )

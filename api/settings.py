@@ -4,9 +4,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from api.accounting.iban import parse_iban
+from api.accounting.money import MINOR_DIGITS
 
 
 class SettingsError(Exception):
@@ -42,6 +46,16 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=10, ge=1, le=200)
     platform_fee_bp: int = Field(default=0, ge=0, le=10_000)
     """What the platform takes of the net amount of a session, in hundredths of a percent."""
+    bank_account: str = ""
+    """IBAN on which the house receives and from which it pays; empty: no top-ups and payouts."""
+    bank_account_holder: str = "Voltuj"
+    bank_currency: str = Field(default="CZK", pattern=r"^[A-Z]{3}$")
+    books_time_zone: str = "Europe/Prague"
+    """IANA zone of the days on which what came from or went to the bank is booked."""
+    hold_minor: int = Field(default=50_000, ge=0, le=100_000_000)
+    """What the start of a guest keeps of the driver's money, in minor units; 0: nothing is kept or needed."""
+    credit_limit_minor: int = Field(default=0, ge=0, le=100_000_000)
+    """How far below zero a driver may charge for whom no operator has said otherwise, in minor units."""
     connection_time_out_s: int = Field(default=120, ge=1, le=3600)
     """After how long an accepted remote start without a session counts as failed, where the charge point's own
     ConnectionTimeOut is not known."""
@@ -67,6 +81,25 @@ class Settings(BaseSettings):
             "postgresql+asyncpg",
         }:
             raise ValueError("must start with postgresql://")
+        return value
+
+    @field_validator("bank_account", mode="after")
+    @classmethod
+    def _is_iban(cls, value: str) -> str:
+        return parse_iban(value) if value else value
+
+    @field_validator("bank_currency", mode="after")
+    @classmethod
+    def _is_known_currency(cls, value: str) -> str:
+        if value not in MINOR_DIGITS:
+            raise ValueError(f"must be one of {', '.join(MINOR_DIGITS)}")
+        return value
+
+    @field_validator("books_time_zone", mode="after")
+    @classmethod
+    def _is_time_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("must be an IANA time zone such as Europe/Prague")
         return value
 
     @cached_property

@@ -15,7 +15,11 @@ ALL_BP: Final = 10_000
 CHARGE: Final = "charge"
 VAT: Final = "vat"
 PLATFORM_FEE: Final = "platform_fee"
-Kind = Literal["charge", "vat", "platform_fee"]
+TOP_UP: Final = "top_up"
+PAYOUT: Final = "payout"
+REFUND: Final = "refund"
+BankKind = Literal["top_up", "payout", "refund"]
+Kind = Literal["charge", "vat", "platform_fee"] | BankKind
 
 
 class Priced(Protocol):
@@ -97,6 +101,15 @@ def post(record: Priced, accounts: Accounts, terms: Terms) -> tuple[Transfer, ..
         for debit, credit, amount_minor, kind in due
         if amount_minor and debit != credit
     )
+
+
+def post_bank(amount_minor: int, currency: str, account: str, bank: str, kind: BankKind) -> Transfer:
+    """What came in on the bank account of the house (positive) or left it, for the account that it belongs to.
+
+    The ledger's bank account is the world outside: what the house holds for people stands on it as negative.
+    """
+    debit, credit = (bank, account) if amount_minor > 0 else (account, bank)
+    return Transfer(debit, credit, abs(amount_minor), currency, kind)
 
 
 def reverse(transfer: Transfer) -> Transfer:

@@ -1,4 +1,4 @@
-"""Do the books add up: every transaction against its stop, its registers and its charge detail record. Changes nothing.
+"""Do the books add up: transactions against their stops, registers and records; the ledger in itself. Changes nothing.
 
 A difference is a bug or a hand in the database; a session that is held for a person is not one.
 """
@@ -19,6 +19,62 @@ from transactions t left join lateral (
 ) s on true
 order by t.id
 """
+
+LEDGER: Final = {
+    "balances of {} add up to {} instead of 0": """
+        select currency, sum(case when a.id = t.credit_account_id then amount_minor else -amount_minor end)::text
+        from transfers t join ledger_accounts a on a.id in (t.debit_account_id, t.credit_account_id)
+        group by currency having sum(case when a.id = t.credit_account_id then amount_minor else -amount_minor end) <> 0
+    """,
+    "bank movement {} of {} moved {} in the ledger": """
+        select m.id, m.amount_minor,
+            coalesce(sum(case when a.kind = 'bank' then t.amount_minor else -t.amount_minor end), 0)::text
+        from bank_movements m
+        join lateral (
+            select decision from bank_postings where movement_id = m.id order by revision desc limit 1
+        ) as newest on true
+        left join bank_postings b on b.movement_id = m.id
+        left join transfers t on t.bank_posting_id = b.id
+        left join ledger_accounts a on a.id = t.debit_account_id and a.kind = 'bank'
+        group by m.id, m.amount_minor, newest.decision
+        having coalesce(sum(case when a.kind = 'bank' then t.amount_minor else -t.amount_minor end), 0)
+            <> case when newest.decision in ('top_up', 'payout', 'refund') then m.amount_minor else 0 end
+    """,
+    "on {} the snapshot of account {} says {} {}, its transfers {}": """
+        select s.day, s.account_id, s.balance_minor, s.currency, coalesce(sum(
+            case when t.credit_account_id = s.account_id then t.amount_minor else -t.amount_minor end), 0)::text
+        from balance_snapshots s left join transfers t
+            on s.account_id in (t.debit_account_id, t.credit_account_id) and t.currency = s.currency
+            and t.booked_on <= s.day
+        group by s.day, s.account_id, s.currency, s.balance_minor
+        having coalesce(sum(
+            case when t.credit_account_id = s.account_id then t.amount_minor else -t.amount_minor end), 0)
+            <> s.balance_minor
+    """,
+    "payout {} is {}, and its transfers come to {}": """
+        select p.id, p.status, coalesce(sum(t.amount_minor), 0)::text
+        from payouts p
+        left join bank_postings b on b.payout_id = p.id
+        left join transfers t on t.bank_posting_id = b.id and t.kind = 'payout'
+        group by p.id, p.status, p.amount_minor
+        having coalesce(sum(t.amount_minor), 0) <> case when p.status = 'paid' then p.amount_minor else 0 end
+    """,
+}
+"""Sentences with the queries whose rows fill them; a ledger that adds up gives none."""
+
+
+async def check_ledger(connection: asyncpg.Connection) -> list[str]:
+    """What does not add up in the ledger, a sentence each, all as of one moment.
+
+    Raises:
+        asyncpg.PostgresError, OSError: the database refuses or is away.
+    """
+    async with connection.transaction(isolation="repeatable_read", readonly=True):
+        return [
+            sentence.format(*row.values())
+            for sentence, query in LEDGER.items()
+            for row in await connection.fetch(query)
+        ]
 
 
 async def check_books(connection: asyncpg.Connection) -> AsyncIterator[tuple[str, list[str]]]:

@@ -52,7 +52,9 @@ async def create(
                 raise NotFound
             await commands.check_may_send(connection, caller, charge_point, action, payload)
             call, live = commands.Call(charge_point, action, payload), lives.get(charge_point_id)
-            command_ids.append(await commands.create(connection, caller, call, live, now=now, batch_id=batch_id))
+            # no batch starts a session, so none needs credit
+            made_id = await commands.create(connection, caller, call, live, credit=None, now=now, batch_id=batch_id)
+            command_ids.append(made_id)
         except ApiError as error:
             refused.append({"charge_point_id": str(charge_point_id), "reason": error.detail})
     this = command_batches.c.id == batch_id

@@ -11,6 +11,7 @@ from sqlalchemy import Row, select
 from api.charge_points.certificates import ensure_authority
 from api.charge_points.command_routes import SENDING, Command, WaitSeconds
 from api.charge_points.sending import CurrentSender
+from api.database import raw
 from api.errors import NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
@@ -102,8 +103,8 @@ async def read_certificate_authority(
     caller: CurrentCaller, transaction: Transaction, settings: CurrentSettings, now: Now
 ) -> CertificateAuthority:
     """The certificate with which those of charge points are signed; made at the first need."""
-    raw = (await transaction.get_raw_connection()).driver_connection
-    authority = await ensure_authority(raw, settings.ca_password.get_secret_value(), now)
+    driver = await raw(transaction)
+    authority = await ensure_authority(driver, settings.ca_password.get_secret_value(), now)
     return CertificateAuthority(certificate=authority.certificate_pem)
 
 

@@ -16,6 +16,7 @@ from api.errors import (
     BadRequest,
     ChargingRefused,
     Conflict,
+    CreditTooLow,
     InProgress,
     Invalid,
     KeyReused,
@@ -115,7 +116,17 @@ class CommandPage(Page[Command]):
     model_config = ConfigDict(json_schema_extra={"example": {"items": [COMMAND_EXAMPLE], "next_cursor": None}})
 
 
-ERRORS: Final = (BadRequest, NotAllowed, ChargingRefused, NotFound, Conflict, InProgress, KeyReused, RedisAway)
+ERRORS: Final = (
+    BadRequest,
+    CreditTooLow,
+    NotAllowed,
+    ChargingRefused,
+    NotFound,
+    Conflict,
+    InProgress,
+    KeyReused,
+    RedisAway,
+)
 """The errors of every route that sends a CALL."""
 SENDING: Final = problem_docs(*ERRORS)
 STARTING: Final = problem_docs(*ERRORS, PriceChanged)
@@ -143,9 +154,10 @@ async def send_command(charge_point_id: UUID, body: NewCommand, sender: CurrentS
 async def start_session(charge_point_id: UUID, sender: CurrentSender, body: StartRequest | None = None) -> Command:
     """For owners and guests: asks the charge point to start, by the caller's own id tag.
 
-    The session is charged by the price that holds now, whatever becomes of it until charging begins. `accepted` means
-    that the charge point will try (errata 3.32): the transaction appears when charging begins; where none does within
-    the connection time-out, `note` says so.
+    The session is charged by the price that holds now, whatever becomes of it until charging begins. A guest's money
+    must cover it (`GET /credit`): the start keeps a part of it until the session is settled. `accepted` means that the
+    charge point will try (errata 3.32): the transaction appears when charging begins; where none does within the
+    connection time-out, `note` says so.
     """
     request = body or StartRequest()
     was_shown = "tariff_version_id" in request.model_fields_set

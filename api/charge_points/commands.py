@@ -18,6 +18,8 @@ from api.charge_points.call_schemas import check_payload
 from api.charge_points.command_records import record
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
 from api.charge_points.command_state import mark_offline
+from api.credit.holds import CreditTerms, keep_for_start
+from api.database import raw
 from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound, PriceChanged
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
@@ -53,6 +55,16 @@ class Call:
     shown: Shown | None = None
     """Of a start: it is refused where another price holds."""
 
+
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """Of a session that may begin: who drives, and by which version of which tariff."""
+
+    driver_id: UUID | None = None
+    price: Version | None = None
+
+
+NOTHING_BEGINS: Final = Beginning()
 
 Prepare = Callable[[AsyncConnection], Awaitable[Call]]
 """Makes the CALL of a new request; not asked where the same request is repeated."""
@@ -92,10 +104,8 @@ async def check_may_send(
         raise NotAllowed("You may do this only at a connector where your own session runs.")
 
 
-async def check_remote_start(connection: AsyncConnection, caller: Caller, call: Call, now: datetime) -> Version | None:
+async def check_remote_start(connection: AsyncConnection, caller: Caller, call: Call, now: datetime) -> Beginning:
     """Whether the session that a RemoteStartTransaction asks for may begin: nobody starts one in another's name.
-
-    Returns its price.
 
     Raises:
         Invalid: the id tag is not the caller's.
@@ -106,14 +116,14 @@ async def check_remote_start(connection: AsyncConnection, caller: Caller, call: 
     tag = str(payload["idTag"]).upper()
     if not caller.is_operator and await id_tags.find_own(connection, caller.user_id, tag) is None:
         raise Invalid.field("body.payload.idTag", "not one of your id tags")
-    raw = (await connection.get_raw_connection()).driver_connection
-    decision = await authorize(raw, charge_point.id, tag, now, starting_on=payload.get("connectorId", 0))
+    driver_connection = await raw(connection)
+    decision = await authorize(driver_connection, charge_point.id, tag, now, starting_on=payload.get("connectorId", 0))
     if not decision.accepted:
         raise ChargingRefused(decision.reason, authorization_status=decision.status, code=decision.code)
-    price = await tariff_in_force(raw, charge_point.id, decision.grant_id, now)
+    price = await tariff_in_force(driver_connection, charge_point.id, decision.grant_id, now)
     if call.shown is not None and call.shown.tariff_version_id != (price.id if price else None):
         raise PriceChanged(price=describe_price(price).model_dump(mode="json"))
-    return price
+    return Beginning(decision.driver_id, price)
 
 
 async def check_security_profile(connection: AsyncConnection, call: Call) -> None:
@@ -143,18 +153,19 @@ async def issue(
     live: LiveConnection | None,
     *,
     idempotency: IdempotentRequest,
+    credit: CreditTerms,
     now: datetime,
 ) -> UUID:
     """The row of a command, or the one that the same request made before.
 
     Raises:
         Conflict: the charge point is connected, and its registration forbids it.
-        Invalid, ChargingRefused, PriceChanged: the session may not begin.
+        Invalid, ChargingRefused, CreditTooLow, PriceChanged: the session may not begin.
         InProgress, KeyReused: see `earlier_answer`.
     """
     if (earlier := await earlier_answer(connection, idempotency, caller.user_id, now)) is not None:
         return UUID(earlier["id"])
-    command_id = await create(connection, caller, await prepare(connection), live, now=now)
+    command_id = await create(connection, caller, await prepare(connection), live, credit=credit, now=now)
     await remember_answer(connection, idempotency, caller.user_id, now, {"id": str(command_id)})
     return command_id
 
@@ -165,20 +176,23 @@ async def create(
     call: Call,
     live: LiveConnection | None,
     *,
+    credit: CreditTerms | None,
     now: datetime,
     batch_id: UUID | None = None,
 ) -> UUID:
     """The row of a command for the connection that stands now; without one it ends as offline at once.
 
     Raises:
-        Conflict, Invalid, ChargingRefused, PriceChanged: see `issue`.
+        Conflict, Invalid, ChargingRefused, CreditTooLow, PriceChanged: see `issue`.
     """
     if live is None and call.secret_payload is not None:
         raise Conflict("The charge point is not connected.")
     await check_security_profile(connection, call)
     if live is not None:
         command_rules.check_registration(call.action, call.payload, call.charge_point.registration)
-    price = await check_remote_start(connection, caller, call, now) if call.action == REMOTE_START else None
+    beginning = NOTHING_BEGINS
+    if call.action == REMOTE_START:
+        beginning = await check_remote_start(connection, caller, call, now)
     values = {
         "charge_point_id": call.charge_point.id,
         "user_id": caller.user_id,
@@ -192,13 +206,25 @@ async def create(
         "finished_at": None if live else now,
         "note": None if live else "The charge point is not connected.",
         "transaction_id": call.transaction_id,
-        "tariff_version_id": price and price.id,
+        "tariff_version_id": beginning.price and beginning.price.id,
         "created_at": now,
     }
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))
     command_id: UUID = created.scalar_one()
     await record(connection, values, command_id, now, is_offline=live is None)
+    pays = beginning.price is not None and beginning.driver_id not in {None, call.charge_point.owner_id}
+    if live is not None and credit is not None and pays:
+        await _keep(connection, beginning, command_id, credit, now)
     return command_id
+
+
+async def _keep(
+    connection: AsyncConnection, beginning: Beginning, command_id: UUID, credit: CreditTerms, now: datetime
+) -> None:
+    assert beginning.price is not None  # noqa: S101 - for the type checker
+    assert beginning.driver_id is not None  # noqa: S101 - for the type checker
+    tariff = beginning.price.tariff
+    await keep_for_start(await raw(connection), tariff, beginning.driver_id, command_id, terms=credit, now=now)
 
 
 async def find_transaction(connection: AsyncConnection, charge_point_id: UUID, payload: dict[str, Any]) -> int | None:
@@ -218,8 +244,7 @@ async def mark_published(connection: AsyncConnection, command_ids: Sequence[UUID
 
 async def end_as_offline(connection: AsyncConnection, command_ids: Sequence[UUID], note: str, now: datetime) -> None:
     """Nobody received the commands, so the charge points cannot have: they end as offline."""
-    raw = (await connection.get_raw_connection()).driver_connection
-    await mark_offline(raw, command_ids, note, now)
+    await mark_offline(await raw(connection), command_ids, note, now)
 
 
 _COLUMNS = (

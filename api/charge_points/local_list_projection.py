@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
-import asyncpg
 from sqlalchemy import Row, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import raw
 from api.schema import local_lists
 from api.sharing.authorization import authorize_all
 from api.sharing.ocpp import id_tag_info
@@ -35,9 +35,8 @@ async def find_known(connection: AsyncConnection, charge_point_id: UUID) -> Know
 
 async def project(connection: AsyncConnection, charge_point: Row[Any], now: datetime) -> list[dict[str, Any]]:
     """Who may charge now, as entries of the list: each tag is asked of the one function that decides it."""
-    raw = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
-    decided = await authorize_all(raw, charge_point.id, now)
+    driver = await raw(connection)
+    decided = await authorize_all(driver, charge_point.id, now)
     return [{"idTag": tag, "idTagInfo": id_tag_info(decision)} for tag, decision in decided if decision.accepted]
 
 

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import commands
 from api.charge_points.dispatch import Dispatcher
+from api.credit.holds import CreditTerms
 from api.idempotency import Idempotency
 from api.identity.caller import CurrentCaller
-from api.request import CurrentDatabase, Now
+from api.request import CurrentDatabase, CurrentSettings, Now
 from api.sharing.access import find_visible
 
 
@@ -32,6 +33,7 @@ class Sender:
     database: CurrentDatabase
     dispatcher: CurrentDispatcher
     idempotency: Idempotency
+    settings: CurrentSettings
     now: Now
 
     async def send(self, charge_point_id: UUID, prepare: commands.Prepare, wait_s: float) -> Row[Any]:
@@ -51,7 +53,13 @@ class Sender:
 
         async with self.database.transaction() as transaction:
             command_id = await commands.issue(
-                transaction, self.caller, remember, live, idempotency=self.idempotency, now=self.now
+                transaction,
+                self.caller,
+                remember,
+                live,
+                idempotency=self.idempotency,
+                credit=CreditTerms(self.settings.hold_minor, self.settings.credit_limit_minor),
+                now=self.now,
             )
         return await self.dispatcher.deliver(command_id, live, wait_s, secrets[0] if secrets else None)
 

@@ -15,6 +15,7 @@ from api.bus import Bus, end_tasks, make_bus
 from api.database import make_pool
 from api.listener.chores import (
     BACKGROUND_EVERY_S,
+    CLOSE_MONTHS_EVERY_S,
     FOLLOW_EVERY_S,
     LIVE_EVERY_S,
     PARTITIONS_EVERY_S,
@@ -23,6 +24,7 @@ from api.listener.chores import (
     Follower,
     LiveKeeper,
     Sweeper,
+    close_months,
     drop_expired,
     every,
     make_partitions,
@@ -89,6 +91,7 @@ def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> 
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
         asyncio.create_task(every(FOLLOW_EVERY_S, Follower(storage, settings).follow)),
         asyncio.create_task(every(SETTLE_EVERY_S, lambda: settle_due(storage, settings.platform_fee_bp))),
+        asyncio.create_task(every(CLOSE_MONTHS_EVERY_S, lambda: close_months(storage))),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),

@@ -17,11 +17,13 @@ from api.charge_points.certificates import sign_requested
 from api.charge_points.live import LIVE_TTL_S
 from api.charge_points.live_rebuild import Known, pages
 from api.charge_points.remote_start import give_up
+from api.credit.holds import release_ended
 from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
 from api.settings import Settings
 from api.settlement.settling import settle_next
+from api.settlement.snapshots import take_snapshots
 from wire.messages import Command
 
 log = structlog.get_logger(__name__)
@@ -33,6 +35,7 @@ MOST_SETTLED: Final = 1000
 """Sessions that one turn settles at most; what is left waits for the next."""
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
+CLOSE_MONTHS_EVERY_S: Final = 3600.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
 GONE: Final = "The connection for which it was meant is gone."
@@ -87,6 +90,12 @@ async def settle_due(storage: Storage, fee_bp: int) -> None:
             return
 
 
+async def close_months(storage: Storage) -> None:
+    """Balances at the end of each month, so that they are never sums over all that ever was."""
+    now = datetime.now(UTC)
+    await storage.attempt(lambda connection: take_snapshots(connection, now))
+
+
 class Sweeper:
     """Ends commands that nobody will end, and publishes those that were committed and forgotten."""
 
@@ -122,7 +131,7 @@ class Sweeper:
 
 
 class Follower:
-    """What follows from commands by the clock: attempts that came to nothing, reservations over, certificates."""
+    """What follows from commands by the clock: attempts that came to nothing, reservations and holds, certificates."""
 
     def __init__(self, storage: Storage, settings: Settings) -> None:
         self._storage = storage
@@ -136,6 +145,7 @@ class Follower:
             log.info("remote start without a transaction", command_id=str(row["id"]),
                      charge_point_id=str(row["charge_point_id"]))  # fmt: skip
         await self._storage.attempt(lambda connection: reservations.expire(connection, now))
+        await self._storage.attempt(lambda connection: release_ended(connection, now))
         await self._storage.attempt(lambda connection: sign_requested(connection, self._ca_password, now))
 
 

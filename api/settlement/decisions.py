@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.accounting.rating import rate, record_to_json
 from api.accounting.samples import Sample
 from api.accounting.tariff import tariff_from_document
+from api.database import raw
 from api.errors import Conflict, NotAllowed
 from api.identity.caller import Caller
 from api.schema import decisions
@@ -90,24 +91,23 @@ async def carry_out(connection: AsyncConnection, decided: Row[Any], order: Order
     Raises:
         Conflict: the session runs, is not held (bill, waive), or cannot be priced or posted so.
     """
-    raw = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
-    await lock_charge_point(raw, str(decided.charge_point_id))
-    session = await lock_named(raw, decided.public_id)
+    driver = await raw(connection)
+    await lock_charge_point(driver, str(decided.charge_point_id))
+    session = await lock_named(driver, decided.public_id)
     _check_open_to(session, order.decision)
-    record = None if order.decision == WAIVE else await _price(raw, session, order)
+    record = None if order.decision == WAIVE else await _price(driver, session, order)
     registers = order.registers
-    decision_id = await raw.fetchval(
+    decision_id = await driver.fetchval(
         RECORD,
         *(session.id, order.decision, order.note, session.held_reasons),
         *(registers.meter_start_wh, registers.meter_stop_wh, registers.stopped_at, order.by, order.at),
     )
     if session.currency is not None:
         try:
-            await settle(raw, session, record, fee_bp=fee_bp, now=order.at, decision_id=decision_id)
+            await settle(driver, session, record, fee_bp=fee_bp, now=order.at, decision_id=decision_id)
         except NotBillableError as error:
             raise Conflict(f"This session cannot be billed: {error}.") from error
-    await _release(raw, session, record)
+    await _release(driver, session, record)
     return (await connection.execute(select(decisions).where(decisions.c.id == decision_id))).one()
 
 

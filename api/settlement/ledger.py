@@ -16,29 +16,37 @@ from api.accounting.postings import Transfer
 
 DRIVER: Final = "driver"
 OWNER: Final = "owner"
-FIND_PLATFORM: Final = "select id from ledger_accounts where kind = 'platform'"
+PLATFORM: Final = "platform"
+BANK: Final = "bank"
+FIND_HOUSE: Final = "select id from ledger_accounts where kind = $1 and user_id is null"
 FIND_ACCOUNT: Final = "select id from ledger_accounts where user_id = $1 and kind = $2"
 OPEN_ACCOUNT: Final = "insert into ledger_accounts (user_id, kind) values ($1, $2) on conflict do nothing returning id"
 LATEST: Final = """
 select revision, driver_account_id, owner_account_id, fee_bp from settlements
 where transaction_id = $1 order by revision desc limit 1
 """
-POSTED: Final = """
-select p.debit_account_id, p.credit_account_id, p.amount_minor, p.currency, p.kind, p.is_reversal
-from transfers p join settlements s on s.id = p.settlement_id
-where s.transaction_id = $1
-"""
+COLUMNS: Final = "p.debit_account_id, p.credit_account_id, p.amount_minor, p.currency, p.kind, p.is_reversal"
+POSTED: Final = f"""
+select {COLUMNS} from transfers p join settlements s on s.id = p.settlement_id where s.transaction_id = $1
+"""  # noqa: S608 - our own names
+POSTED_FOR_MOVEMENT: Final = f"""
+select {COLUMNS} from transfers p join bank_postings b on b.id = p.bank_posting_id where b.movement_id = $1
+"""  # noqa: S608 - our own names
 ADD_SETTLEMENT: Final = """
 insert into settlements (transaction_id, revision, decision_id, driver_account_id, owner_account_id, currency,
     net_minor, vat_minor, fee_bp, charge_detail_record)
 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)
 returning id
 """
+ADD_BANK_POSTING: Final = """
+insert into bank_postings (movement_id, revision, decision, account_id, payout_id, note, decided_by)
+values ($1, $2, $3, $4, $5, $6, $7) returning id
+"""
 ADD_TRANSFERS: Final = """
-insert into transfers (settlement_id, debit_account_id, credit_account_id, amount_minor, currency, kind, is_reversal,
-    booked_on)
-select $1::uuid, t.*, $8::date
-from unnest($2::uuid[], $3::uuid[], $4::bigint[], $5::text[], $6::text[], $7::boolean[]) as t
+insert into transfers (settlement_id, bank_posting_id, debit_account_id, credit_account_id, amount_minor, currency,
+    kind, is_reversal, booked_on)
+select $1::uuid, $2::uuid, t.*, $9::date
+from unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::boolean[]) as t
 """
 
 
@@ -65,6 +73,19 @@ class Revision:
     charge_detail_record: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True, slots=True)
+class BankPosting:
+    """What a bank movement means, or a payout that was confirmed without one; it is to be added."""
+
+    movement_id: UUID | None
+    number: int
+    decision: str
+    account_id: UUID | None = None
+    payout_id: UUID | None = None
+    note: str = ""
+    decided_by: UUID | None = None
+
+
 async def account_of(connection: asyncpg.Connection, user_id: UUID, kind: str) -> UUID:
     """A person's account of a kind, opened where there is none; of two that open it at once one waits."""
     for query in (FIND_ACCOUNT, OPEN_ACCOUNT, FIND_ACCOUNT):
@@ -74,9 +95,9 @@ async def account_of(connection: asyncpg.Connection, user_id: UUID, kind: str) -
     raise LookupError(f"account {kind} of {user_id} was neither found nor opened")
 
 
-async def platform_account(connection: asyncpg.Connection) -> UUID:
-    """The account of the house; the migration opened it."""
-    found: UUID = await connection.fetchval(FIND_PLATFORM)
+async def house_account(connection: asyncpg.Connection, kind: str) -> UUID:
+    """An account of the house, platform or bank; a migration opened it."""
+    found: UUID = await connection.fetchval(FIND_HOUSE, kind)
     return found
 
 
@@ -101,11 +122,23 @@ async def latest_revision(connection: asyncpg.Connection, transaction_id: int) -
 
 async def posted_transfers(connection: asyncpg.Connection, transaction_id: int) -> list[Transfer]:
     """All that was ever posted for a session."""
-    return [
-        Transfer(str(row["debit_account_id"]), str(row["credit_account_id"]), row["amount_minor"], row["currency"],
-                 row["kind"], row["is_reversal"])
-        for row in await connection.fetch(POSTED, transaction_id)
-    ]  # fmt: skip
+    return [_transfer(row) for row in await connection.fetch(POSTED, transaction_id)]
+
+
+async def posted_for_movement(connection: asyncpg.Connection, movement_id: UUID) -> list[Transfer]:
+    """All that was ever posted for a bank movement."""
+    return [_transfer(row) for row in await connection.fetch(POSTED_FOR_MOVEMENT, movement_id)]
+
+
+def _transfer(row: asyncpg.Record) -> Transfer:
+    return Transfer(
+        str(row["debit_account_id"]),
+        str(row["credit_account_id"]),
+        row["amount_minor"],
+        row["currency"],
+        row["kind"],
+        row["is_reversal"],
+    )
 
 
 async def add_revision(
@@ -124,9 +157,34 @@ async def add_revision(
         *(revision.net_minor, revision.vat_minor, revision.parties.fee_bp),
         None if record is None else orjson.dumps(record).decode(),
     )
+    await _add_transfers(connection, (settlement_id, None), transfers, booked_on)
+
+
+async def add_bank_posting(
+    connection: asyncpg.Connection, posting: BankPosting, transfers: Sequence[Transfer], booked_on: date
+) -> None:
+    """Adds what a bank movement or a confirmed payout means, with its transfers; sealed as a settlement is.
+
+    Raises:
+        asyncpg.UniqueViolationError: this revision of the movement exists, or the payout is posted already.
+    """
+    posting_id = await connection.fetchval(
+        ADD_BANK_POSTING,
+        *(posting.movement_id, posting.number, posting.decision, posting.account_id, posting.payout_id),
+        *(posting.note, posting.decided_by),
+    )
+    await _add_transfers(connection, (None, posting_id), transfers, booked_on)
+
+
+async def _add_transfers(
+    connection: asyncpg.Connection,
+    cause: tuple[UUID | None, UUID | None],
+    transfers: Sequence[Transfer],
+    booked_on: date,
+) -> None:
     await connection.execute(
         ADD_TRANSFERS,
-        settlement_id,
+        *cause,
         [UUID(transfer.debit) for transfer in transfers],
         [UUID(transfer.credit) for transfer in transfers],
         [transfer.amount_minor for transfer in transfers],

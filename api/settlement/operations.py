@@ -8,6 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.credit import balances
+from api.database import raw
 from api.errors import Conflict, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
@@ -42,16 +44,7 @@ async def find_account(connection: AsyncConnection, caller: Caller, account_id: 
 
 async def read_balances(connection: AsyncConnection, account_id: UUID, before: date | None = None) -> dict[str, int]:
     """By currency, in its order, what was credited less what was debited; `before`: booked before that day."""
-    table = transfers
-    query = (
-        select(table.c.currency, func.sum(_signed(account_id)))
-        .where(_touches(account_id))
-        .group_by(table.c.currency)
-        .order_by(table.c.currency)
-    )
-    if before is not None:
-        query = query.where(table.c.booked_on < before)
-    return {currency: int(total) for currency, total in await connection.execute(query)}
+    return await balances.read_balances(await raw(connection), account_id, before)
 
 
 async def list_transfers(
@@ -101,9 +94,9 @@ def _signed(account_id: UUID) -> ColumnElement[int]:
 
 def _entries(account_id: UUID) -> Select[Any]:
     joined = (
-        transfers.join(settlements, settlements.c.id == transfers.c.settlement_id)
-        .join(transactions, transactions.c.id == settlements.c.transaction_id)
-        .join(charge_points, charge_points.c.id == transactions.c.charge_point_id)
+        transfers.outerjoin(settlements, settlements.c.id == transfers.c.settlement_id)
+        .outerjoin(transactions, transactions.c.id == settlements.c.transaction_id)
+        .outerjoin(charge_points, charge_points.c.id == transactions.c.charge_point_id)
     )
     return (
         select(
@@ -111,7 +104,7 @@ def _entries(account_id: UUID) -> Select[Any]:
             _signed(account_id).label("signed_minor"),
             settlements.c.revision,
             transactions.c.public_id.label("transaction_id"),
-            charge_points.c.name.label("charge_point_name"),
+            func.coalesce(charge_points.c.name, "").label("charge_point_name"),
         )
         .select_from(joined)
         .where(_touches(account_id))

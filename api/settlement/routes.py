@@ -58,7 +58,7 @@ CSV_EXAMPLE = (
     ",closing,,,,CZK,,122.65\r\n"
 )
 Kind = Literal["driver", "owner", "platform", "bank"]
-TransferKind = Literal["charge", "vat", "platform_fee"]
+TransferKind = Literal["charge", "vat", "platform_fee", "top_up", "payout", "refund"]
 Month = Annotated[
     str | None,
     Query(
@@ -104,11 +104,11 @@ class Transfer(BaseModel):
     model_config = ConfigDict(json_schema_extra={"example": TRANSFER_EXAMPLE})
 
     id: UUID
-    booked_on: date = Field(description="the day of posting, where the charge point stands")
+    booked_on: date = Field(description="the day of posting where the charge point stands, or by the house's clock")
     kind: TransferKind
     is_reversal: bool = Field(description="whether it takes an earlier transfer back")
-    transaction_id: UUID
-    charge_point_name: str
+    transaction_id: UUID | None = Field(description="null: from or to the bank")
+    charge_point_name: str = Field(description="empty where there is no session")
     currency: str
     amount_minor: int = Field(description="in minor units; positive came in, negative went out")
     amount: str = Field(description="the same as decimal text")

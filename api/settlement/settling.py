@@ -15,13 +15,15 @@ import orjson
 import structlog
 
 from api.accounting.postings import Accounts, Terms, Transfer, correct, post
+from api.credit.holds import release_settled
 from api.settlement.ledger import (
+    PLATFORM,
     Parties,
     Revision,
     add_revision,
+    house_account,
     latest_revision,
     open_parties,
-    platform_account,
     posted_transfers,
 )
 from api.transactions.held import NOT_BILLABLE, with_reasons
@@ -156,7 +158,7 @@ async def settle(
     parties = latest[1] if latest else await open_parties(connection, session.driver_id, session.owner_id, fee_bp)
     bill = read_bill(record) if record is not None else NO_CHARGE
     posted = await posted_transfers(connection, session.id)
-    transfers = correct(posted, due_transfers(bill, parties, await platform_account(connection)))
+    transfers = correct(posted, due_transfers(bill, parties, await house_account(connection, PLATFORM)))
     if latest is None or transfers:
         number = latest[0] + 1 if latest else 0
         currency = bill.currency or session.currency or ""
@@ -166,6 +168,7 @@ async def settle(
         booked_on = now.astimezone(ZoneInfo(session.time_zone)).date()
         await add_revision(connection, revision, transfers, booked_on)
     await connection.execute(SETTLED, session.id, now)
+    await release_settled(connection, session.id, now)
 
 
 def due_transfers(bill: Bill, parties: Parties, platform: UUID) -> tuple[Transfer, ...]:

@@ -19,13 +19,16 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One side of a transfer, as an account sees it: positive is credited, negative debited."""
+    """One side of a transfer, as an account sees it: positive is credited, negative debited.
+
+    What came from or went to the bank has no session, and so no charge point.
+    """
 
     id: UUID
     booked_on: date
     kind: str
     is_reversal: bool
-    transaction_id: UUID
+    transaction_id: UUID | None
     charge_point_name: str
     currency: str
     amount_minor: int
@@ -80,7 +83,7 @@ def _row(entry: Entry, balance_minor: int) -> list[Any]:
         entry.booked_on.isoformat(),
         entry.kind,
         "yes" if entry.is_reversal else "no",
-        str(entry.transaction_id),
+        "" if entry.transaction_id is None else str(entry.transaction_id),
         escape_formula(entry.charge_point_name),
         entry.currency,
         format_minor(entry.amount_minor, entry.currency),

@@ -4,11 +4,11 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
-import asyncpg
 from fastapi import APIRouter, Path
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import raw
 from api.errors import BadRequest, Invalid, NotAllowed, NotFound
 from api.identity import id_tags
 from api.identity.caller import Caller, CurrentCaller
@@ -110,12 +110,13 @@ async def may_charge(
     if abs(at - now) > FARTHEST:
         raise Invalid.field("body.at", "must be within a year from now")
     tag = await _find_tag(transaction, caller, question)
-    raw = (await transaction.get_raw_connection()).driver_connection
-    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
-    decision = await authorize(raw, charge_point_id, tag, at, starting_on=connector_id)
+    driver = await raw(transaction)
+    decision = await authorize(driver, charge_point_id, tag, at, starting_on=connector_id)
     if not decision.accepted:
         return _describe(decision, at, None)
-    return _describe(decision, at, describe_price(await tariff_in_force(raw, charge_point_id, decision.grant_id, at)))
+    return _describe(
+        decision, at, describe_price(await tariff_in_force(driver, charge_point_id, decision.grant_id, at))
+    )
 
 
 async def _find_tag(transaction: AsyncConnection, caller: Caller, question: Question) -> str:

@@ -119,9 +119,8 @@ async def price_for(
     connection: AsyncConnection, charge_point_id: UUID, user_id: UUID | None, at: datetime
 ) -> Version | None:
     """What a session of a person that starts at `at` costs."""
-    raw = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
-    return await tariff_in_force(raw, charge_point_id, await grant_of(raw, charge_point_id, user_id, at), at)
+    driver = await raw(connection)
+    return await tariff_in_force(driver, charge_point_id, await grant_of(driver, charge_point_id, user_id, at), at)
 
 
 def beside_charge_points(user_id: UUID, now: datetime) -> FromClause:

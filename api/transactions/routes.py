@@ -4,7 +4,6 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import asyncpg
 from fastapi import APIRouter, Query
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select
@@ -15,6 +14,7 @@ from api.charge_points import commands
 from api.charge_points.command_routes import SENDING, Command, WaitSeconds
 from api.charge_points.command_rules import REMOTE_STOP
 from api.charge_points.sending import CurrentSender
+from api.database import raw
 from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
@@ -199,9 +199,8 @@ async def read_cost_so_far(transaction_id: UUID, caller: CurrentCaller, transact
     For its driver and the owner.
     """
     row = await operations.find(transaction, caller, transaction_id)
-    raw = (await transaction.get_raw_connection()).driver_connection
-    assert isinstance(raw, asyncpg.Connection)  # noqa: S101 - for the type checker
-    rated = await cost_so_far(raw, row.id, now)
+    driver = await raw(transaction)
+    rated = await cost_so_far(driver, row.id, now)
     if rated is None:
         raise Conflict("This session is not running any more, or has no price.")
     record, tariff = rated

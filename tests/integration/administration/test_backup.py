@@ -38,6 +38,7 @@ async def test_what_was_backed_up_can_be_restored(
     sums = read_sums(dump)
     assert sums["transactions.rows"] == 1
     assert (sums["transactions.energy_wh"], sums["transactions.total_minor"]) == (3000, 1650)
+    assert {f"{name}.amount_minor" for name in ("transfers", "bank_movements", "payouts")} <= sums.keys()
 
     drilled = voltuj("restore", "--drill", str(dump))
     assert drilled.returncode == 0, drilled.stderr

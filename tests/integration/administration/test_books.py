@@ -1,9 +1,16 @@
 """`voltuj check-books` finds every kind of difference, and none where there is none."""
 
+from datetime import UTC, datetime
+from pathlib import Path
+
 import asyncpg
 import pytest
 
-from api.administration.books import check_books
+from api.administration.books import check_books, check_ledger
+from api.settlement import bank
+from api.settlement.bank_statement import read_statement
+from api.settlement.payment_order import to_symbol
+from standalone.databases import DatabaseUrls
 from tests.integration.administration.conftest import Voltuj
 
 
@@ -47,3 +54,57 @@ async def test_a_stopped_transaction_has_a_stop(voltuj: Voltuj, connection: asyn
     assert checked.returncode == 1
     assert "stopped, with 0 applied stops" in checked.stderr
     assert "1 of 2 transactions" in checked.stderr
+
+
+STATEMENT = "id,date,amount,currency,variable_symbol\n1,2026-05-04,500.00,CZK,{symbol}\n2,2026-05-04,-7.00,CZK,\n"
+
+
+async def test_a_statement_is_imported_and_the_ledger_holds(
+    voltuj: Voltuj, connection: asyncpg.Connection, rated: int, tmp_path: Path
+) -> None:
+    add_symbol = "insert into payment_symbols (user_id) select id from users limit 1 returning number"
+    file = tmp_path / "statement.csv"
+    file.write_text(STATEMENT.format(symbol=to_symbol(await connection.fetchval(add_symbol))))
+    unset = voltuj("import-statement", str(file))
+    assert (unset.returncode, "BANK_ACCOUNT" in unset.stderr) == (1, True)
+    bank = {"BANK_ACCOUNT": "CZ65 0800 0000 1920 0014 5399"}
+    taken = voltuj("import-statement", str(file), **bank)
+    assert taken.stdout == "2 new (1 matched, 1 wait for a person), 0 known before.\n", taken.stderr
+    assert voltuj("import-statement", str(file), **bank).stdout.endswith("2 known before.\n")
+    assert voltuj("check-books").returncode == 0
+    file.write_text(file.read_text().replace("2,2026-05-04", "3,2026-05-32"))
+    refused = voltuj("import-statement", str(file), **bank)
+    assert refused.returncode == 1
+    assert "line 3: '2026-05-32' is not a day" in refused.stderr
+    assert await connection.fetchval("select count(*) from bank_movements") == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ("update transfers set amount_minor = 1", "moved 1 in the ledger"),
+        ("update bank_postings set decision = 'ignored'", "moved 50000 in the ledger"),
+        ("update transfers set credit_account_id = debit_account_id", "balances of CZK add up to 50000 instead of 0"),
+        (
+            "insert into payouts (account_id, iban, holder_name, amount_minor, currency, created_by, status, ended_at)"
+            " select debit_account_id, '', '', 1, 'CZK', (select id from users limit 1), 'paid', now() from transfers",
+            "is paid, and its transfers come to 0",
+        ),
+    ],
+)
+async def test_a_hand_in_the_ledger_is_found(
+    connection: asyncpg.Connection, database: DatabaseUrls, rated: int, change: str, sentence: str
+) -> None:
+    number = await connection.fetchval(
+        "insert into payment_symbols (user_id) select id from users limit 1 returning number"
+    )
+    statement = read_statement(STATEMENT.format(symbol=to_symbol(number)).encode())
+    house = bank.House("CZ6508000000192000145399", "CZK", "Europe/Prague")
+    async with connection.transaction():
+        await bank.import_statement(connection, statement, house, bank.Order(datetime.now(UTC)))
+    assert await check_ledger(connection) == []
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("alter table transfers drop constraint ck_transfers_two_accounts")
+    await owner.execute(change)
+    await owner.close()
+    assert any(sentence in each for each in await check_ledger(connection))

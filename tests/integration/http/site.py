@@ -35,6 +35,7 @@ def make_settings(database: DatabaseUrls, redis_url: str, redis_prefix: str, **c
         "public_api_url": "https://voltuj.test",
         "public_ocpp_url": "wss://voltuj.test:9000/",
         "database_pool_size": 5,
+        "bank_account": "CZ6508000000192000145399",
         "files_dir": Path(os.environ["TEST_FOLDER"]) / "files",
     }
     return Settings(**{**values, **changes})

@@ -75,7 +75,7 @@ class TestReading:
         await settle(site, fee_bp=1000)
         assert await standing(owner) == {"owner": 4950}
         assert await standing(driver) == {"driver": -5500}
-        assert await standing(operator) == {"platform": 550}
+        assert await standing(operator) == {"platform": 550, "bank": 0}
         own = await account(driver)
         assert (await operator.get(f"/accounts/{own}"))["balances"] == [
             {"currency": "CZK", "balance_minor": -5500, "balance": "-55.00"}

@@ -21,6 +21,8 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "put /api/v1/charge-points/{charge_point_id}/tariff": {"tariff_id": None},
     "put /api/v1/grants/{grant_id}/tariff": {"tariff_id": None},
+    "post /api/v1/operator/bank-movements/{movement_id}/decisions": {"meaning": "ignore", "note": "It is mine."},
+    "put /api/v1/operator/users/{user_id}/credit-limit": {"currency": "CZK", "limit_minor": 1, "note": "It is mine."},
     "patch /api/v1/id-tags/{id_tag_id}": {"label": "Mine now"},
     "put /api/v1/charge-points/{charge_point_id}/quirks": {"quirks": []},
     "post /api/v1/operator/knocks/{knock_id}/adopt": {"owner_email": "friend@example.org", "name": "Mine now"},
@@ -88,8 +90,20 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )
     tariff = await owner.post("/tariffs", {"name": "Free"} | BODIES["post /api/v1/tariffs/{tariff_id}/versions"])
+    payout = await site.value(
+        """insert into payouts (account_id, iban, holder_name, amount_minor, currency, created_by)
+           values ($1, 'CZ6508000000192000145399', 'Jana', 1, 'CZK', $2) returning id""",
+        account,
+        owner.user_id,
+    )
+    movement = await site.value(
+        """insert into bank_movements (bank_account, reference, booked_on, amount_minor, currency)
+           values ('CZ6508000000192000145399', '1', '2026-05-04', 1, 'CZK') returning id"""
+    )
     return {
         "tariff_id": tariff["id"],
+        "payout_id": str(payout),
+        "movement_id": str(movement),
         "batch_id": batch["id"],
         "reservation_id": "1",
         "job_id": job["id"],

@@ -15,6 +15,7 @@ import orjson
 
 from api.accounting.rating import rate, record_to_json
 from api.accounting.tariff import flat_tariff, tariff_to_json
+from api.administration.books import check_ledger
 
 STOP = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
 NOW = datetime(2026, 5, 4, 12, 0, tzinfo=UTC)
@@ -91,13 +92,14 @@ async def check_books(connection: asyncpg.Connection) -> None:
     sums: Counter[uuid.UUID] = Counter()
     standing: Counter[int] = Counter()
     for row in await connection.fetch(
-        "select p.*, s.transaction_id from transfers p join settlements s on s.id = p.settlement_id"
+        "select p.*, s.transaction_id from transfers p left join settlements s on s.id = p.settlement_id"
     ):
         sums[row["debit_account_id"]] -= row["amount_minor"]
         sums[row["credit_account_id"]] += row["amount_minor"]
-        if row["kind"] != "platform_fee":
+        if row["kind"] in {"charge", "vat"}:
             standing[row["transaction_id"]] += row["amount_minor"] * (-1 if row["is_reversal"] else 1)
     assert sum(sums.values()) == 0
+    assert await check_ledger(connection) == []
     revisions: dict[int, list[asyncpg.Record]] = {}
     for row in await connection.fetch("select * from settlements order by transaction_id, revision"):
         revisions.setdefault(row["transaction_id"], []).append(row)

@@ -7,7 +7,19 @@ from api.settlement.settling import settle_next
 from standalone.databases import DatabaseUrls
 from tests.integration.settlement.books import NOW, add_box, add_session
 
-COLUMNS = {"ledger_accounts": "kind", "decisions": "note", "settlements": "net_minor", "transfers": "amount_minor"}
+COLUMNS = {
+    "ledger_accounts": "kind",
+    "decisions": "note",
+    "settlements": "net_minor",
+    "transfers": "amount_minor",
+    "bank_movements": "amount_minor",
+    "bank_postings": "note",
+    "payment_symbols": "created_at",
+    "payouts": "amount_minor",
+    "credit_limits": "limit_minor",
+    "holds": "amount_minor",
+    "balance_snapshots": "balance_minor",
+}
 ADD = """
 insert into transfers (settlement_id, debit_account_id, credit_account_id, amount_minor, currency, kind, is_reversal,
     booked_on)
@@ -91,6 +103,54 @@ async def test_a_transfer_that_moves_nothing_is_refused(
         with pytest.raises(asyncpg.CheckViolationError, match=f"ck_transfers_{constraint}"):
             async with settled.transaction():
                 await settled.execute(f"{head}select{values}")
+
+
+ADD_BANK_POSTING = """
+with moved as (
+    insert into bank_movements (bank_account, reference, booked_on, amount_minor, currency)
+    values ('CZ6508000000192000145399', '1', '2026-05-04', 1, 'CZK') returning id)
+insert into bank_postings (movement_id, revision, decision, posted_at, posted_by)
+select id, 0, 'ignored', '2026-01-01', 1 from moved returning id
+"""
+ADD_TOP_UP = """
+insert into transfers (bank_posting_id, debit_account_id, credit_account_id, amount_minor, currency, kind, is_reversal,
+    booked_on)
+select bank_posting_id, debit_account_id, credit_account_id, amount_minor, currency, 'top_up', is_reversal, booked_on
+from transfers limit 1
+"""
+
+
+async def test_a_bank_posting_is_sealed_too(settled: asyncpg.Connection) -> None:
+    async with settled.transaction():
+        made = await settled.fetchval(ADD_BANK_POSTING)
+        add = ADD_TOP_UP.replace("select bank_posting_id,", f"select '{made}'::uuid,")
+        await settled.execute(add)
+        assert await settled.fetchval("select posted_at = now() from bank_postings")
+    with pytest.raises(asyncpg.RestrictViolationError, match="is sealed"):
+        await settled.execute(add)
+    assert await settled.fetchval("select count(*) from transfers") == 2
+
+
+@pytest.mark.parametrize(
+    ("causes", "kind", "constraint"),
+    [
+        ("{settlement}, null", "'top_up'", "kind_of_cause"),
+        ("null, {posting}", "'charge'", "kind_of_cause"),
+        ("{settlement}, {posting}", "'charge'", "one_cause"),
+    ],
+)
+async def test_a_transfer_has_one_cause_which_its_kind_fits(
+    settled: asyncpg.Connection, causes: str, kind: str, constraint: str
+) -> None:
+    async with settled.transaction():
+        settlement = await settled.fetchval(ADD_SETTLEMENT)
+        posting = await settled.fetchval(ADD_BANK_POSTING)
+        values = causes.format(settlement=f"'{settlement}'::uuid", posting=f"'{posting}'::uuid")
+        add = ADD_TOP_UP.replace("bank_posting_id", "settlement_id, bank_posting_id", 1)
+        add = add.replace("select bank_posting_id,", f"select {values},").replace("'top_up'", kind)
+        with pytest.raises(asyncpg.CheckViolationError, match=f"ck_transfers_{constraint}"):
+            async with settled.transaction():
+                await settled.execute(add)
 
 
 async def test_the_house_has_one_account_of_a_kind(connection: asyncpg.Connection) -> None:
