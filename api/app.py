@@ -41,6 +41,7 @@ from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
+from api.documents.workshop import Workshop
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
 from api.health import router as health_router
 from api.identity import id_tag_routes
@@ -51,7 +52,7 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
-from api.settlement import decision_routes
+from api.settlement import decision_routes, receipt_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
@@ -84,6 +85,7 @@ ROUTERS: Final = (
     certificate_routes.router,
     transaction_routes.router,
     decision_routes.router,
+    receipt_routes.router,
     settlement_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
@@ -111,6 +113,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.access_tokens = make_access_tokens(settings, datetime.now(UTC))
     app.state.passwords = Passwords()
+    app.state.workshop = Workshop()
     app.state.database = Database(make_engine(settings))
     app.state.bus = make_bus(settings)
     app.state.dispatcher = Dispatcher(app.state.database, app.state.bus)
@@ -138,6 +141,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await end_tasks(notices)
         app.state.passwords.close()
+        app.state.workshop.close()
         await app.state.bus.close()
         await app.state.database.close()
 

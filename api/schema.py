@@ -193,6 +193,19 @@ connectors = Table(
     comment="The newest StatusNotification of each connector; 0 is the charge point as a whole.",
 )
 
+connector_codes = Table(
+    "connector_codes",
+    metadata,
+    Column("code", String(12), CheckConstraint("code ~ '^[2-9A-HJ-NP-Z]{12}$'", name="code"), primary_key=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("connector_id", Integer, CheckConstraint("connector_id > 0", name="connector_id"), nullable=False),
+    Column("revoked_at", TIMESTAMP),
+    _created_at(),
+    Index("uq_connector_codes_current", "charge_point_id", "connector_id", unique=True,
+          postgresql_where=text("revoked_at is null")),
+    comment="The random token on a connector's sticker: one that counts, and those before it, which never come back.",
+)  # fmt: skip
+
 tariffs = Table(
     "tariffs",
     metadata,
@@ -670,4 +683,15 @@ transfers = Table(
     Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
     Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
     comment="amount_minor from debit to credit. booked_on is the day of posting where the charge point stands.",
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("settlement_id", ForeignKey("settlements.id"), primary_key=True),
+    Column("owner_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("number", Integer, CheckConstraint("number > 0", name="number"), nullable=False),
+    UniqueConstraint("owner_account_id", "number"),
+    comment="The number of each settlement's receipt: without gaps among those of an owner. A trigger on settlements "
+    "gives it; nobody else adds rows.",
 )
