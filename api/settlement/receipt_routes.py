@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.accounting.money import format_minor
+from api.documents.answers import PDF_DOCS, PdfResponse, pdf_response
 from api.documents.figures import Figures
 from api.documents.languages import Language, words_of
 from api.documents.receipt import Kind, Receipt, number_text
@@ -156,15 +157,6 @@ class ReceiptBody(ReceiptSummary):
     vat_minor: int
 
 
-class PdfResponse(Response):
-    """A PDF, for the documentation too."""
-
-    media_type = "application/pdf"
-
-
-PDF_DOCS: dict[int | str, dict[str, Any]] = {200: {"content": {"application/pdf": {"example": "%PDF-1.7 ..."}}}}
-
-
 @router.get("/receipts", summary="List the receipts of a session", responses=problem_docs(NotFound, Conflict))
 async def list_receipts(transaction_id: UUID, caller: CurrentCaller, transaction: Transaction) -> ReceiptList:
     """The first receipt and its corrections, oldest first. For the session's driver and owner, nobody else."""
@@ -217,11 +209,6 @@ async def read_receipt_pdf(
         receipt = await receipts.read_receipt(transaction, transaction_id, caller.user_id, revision)
     content = await workshop.make(partial(render_receipt, receipt, language))
     return pdf_response(content, f"receipt-{number_text(receipt.number)}.pdf")
-
-
-def pdf_response(content: bytes, name: str) -> Response:
-    """The PDF under a name, to be shown by the browser."""
-    return PdfResponse(content, headers={"Content-Disposition": f'inline; filename="{name}"'})
 
 
 def _body(receipt: Receipt, language: Language) -> ReceiptBody:

@@ -29,7 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
 }
 KNOCK = """insert into knocks (identity, remote_address, count, first_at, last_at)
     values ('NOBODY', '203.0.113.9', 1, now(), now()) returning id"""
-NUMBERED = {"unprocessed_id", "knock_id", "reservation_id"}
+NUMBERED = {"unprocessed_id", "knock_id", "reservation_id", "connector_id"}
 """Path parameters that are integers."""
 
 
@@ -60,7 +60,11 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     account = await site.value(
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )
+    codes = (await owner.get(f"/charge-points/{created['id']}/connector-codes"))["items"]
+    await owner.post(f"/charge-points/{created['id']}/connectors/1/code")
     return {
+        "connector_id": "1",
+        "code": codes[0]["code"],
         "batch_id": batch["id"],
         "reservation_id": "1",
         "job_id": job["id"],
