@@ -53,7 +53,7 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
-from api.settlement import decision_routes, receipt_routes
+from api.settlement import continuity_routes, decision_routes, receipt_routes, review_routes
 from api.settlement import routes as settlement_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
@@ -88,6 +88,8 @@ ROUTERS: Final = (
     transaction_routes.router,
     decision_routes.router,
     receipt_routes.router,
+    review_routes.router,
+    continuity_routes.router,
     settlement_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
