@@ -176,12 +176,13 @@ async def read_sticker_sheet(
     now: Now,
 ) -> Response:
     """Sheets of A4 with nine stickers each: all connectors of a wallbox, or of all at a place. For the owner."""
-    stickers: list[Sticker] = []
+    made: dict[UUID, list[Sticker]] = {}
     async with database.transaction() as transaction:
-        for each in dict.fromkeys(charge_point_id):
+        for each in sorted(set(charge_point_id)):  # one order of first codes: no deadlock
             charge_point = await find_controlled(transaction, caller, each, now)
             rows = await connector_codes.current_codes(transaction, each, now)
-            stickers += _stickers(charge_point, rows, settings)
+            made[each] = _stickers(charge_point, rows, settings)
+    stickers = [one for each in dict.fromkeys(charge_point_id) for one in made[each]]
     return pdf_response(await workshop.make(partial(sticker.to_sheet, stickers, language)), "stickers.pdf")
 
 

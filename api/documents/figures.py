@@ -57,10 +57,6 @@ class Figures:
         number = format_decimal(Decimal(energy_wh).scaleb(-3), "#,##0.000", locale=self._locale)
         return printable(f"{number}\u00a0kWh")
 
-    def number(self, number: int) -> str:
-        """A whole number."""
-        return printable(format_decimal(number, locale=self._locale))
-
     def percent(self, rate_bp: int) -> str:
         """A rate in hundredths of a percent."""
         return printable(format_percent(Decimal(rate_bp).scaleb(-4), locale=self._locale, decimal_quantization=False))

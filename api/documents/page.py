@@ -114,6 +114,7 @@ class Page(FPDF):
         self.write_in(12.5, (255, 255, 255), bold=True)
         self.cell(self.epw / 2, 10, f"  {label}", fill=True)
         self.cell(self.epw / 2, 10, f"{amount}  ", fill=True, align=Align.R, new_x="LMARGIN", new_y="NEXT")
+        self.set_fill_color(255, 255, 255)
         self.ln(1.5)
 
     def to_bytes(self) -> bytes:

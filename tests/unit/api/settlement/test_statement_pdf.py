@@ -10,7 +10,7 @@ from api.documents.languages import Language
 from api.schema import ledger_accounts, transfers
 from api.settlement.statement import Entry, make_sections
 from api.settlement.statement_pdf import ACCOUNTS, KINDS, Head, render_statement
-from tests.unit.api.documents.reading import page_count, text_of
+from tests.unit.api.documents.reading import fills, page_count, text_of
 
 MAY = date(2026, 5, 1)
 
@@ -46,6 +46,14 @@ def test_each_currency_has_a_part_of_its_own() -> None:
     text = text_of(render_statement(head(), make_sections({}, [entry(1), entry(2, currency="EUR")]), "en"))
     assert "CZK 0.01" in text
     assert "EUR 0.02" in text
+
+
+def test_only_totals_and_heads_are_shaded() -> None:
+    """Two boxes a total, five cells a head; rows stay white, those after a total too."""
+    currencies = ("CZK", "EUR")
+    sections = make_sections({}, [entry(1, currency=currency) for currency in currencies for _ in range(3)])
+    shaded = {color: n for color, n in fills(render_statement(head(), sections, "cs")).items() if color[:1] != (1.0,)}
+    assert sorted(shaded.values()) == [2 * len(currencies), 5 * len(currencies)]
 
 
 def test_a_long_month_repeats_its_head_on_each_page() -> None:
