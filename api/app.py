@@ -26,6 +26,7 @@ from api.charge_points import (
     charging_profile_routes,
     command_routes,
     configuration_routes,
+    connector_code_routes,
     connector_spec_routes,
     daily_routes,
     file_routes,
@@ -42,6 +43,7 @@ from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
+from api.documents.workshop import Workshop
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
 from api.health import router as health_router
 from api.identity import id_tag_routes
@@ -52,7 +54,17 @@ from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
 from api.settings import Settings, SettingsError, read_settings
-from api.settlement import bank_routes, credit_routes, decision_routes, export_routes, payment_routes, payout_routes
+from api.settlement import (
+    bank_routes,
+    continuity_routes,
+    credit_routes,
+    decision_routes,
+    export_routes,
+    payment_routes,
+    payout_routes,
+    receipt_routes,
+    review_routes,
+)
 from api.settlement import routes as settlement_routes
 from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, location_routes
 from api.sharing import routes as sharing_routes
@@ -84,10 +96,14 @@ ROUTERS: Final = (
     reservation_routes.router,
     charging_profile_routes.router,
     key_routes.router,
+    connector_code_routes.router,
     security_routes.router,
     certificate_routes.router,
     transaction_routes.router,
     decision_routes.router,
+    receipt_routes.router,
+    review_routes.router,
+    continuity_routes.router,
     settlement_routes.router,
     location_routes.router,
     connector_spec_routes.router,
@@ -129,6 +145,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.settings = settings
     app.state.access_tokens = make_access_tokens(settings, datetime.now(UTC))
     app.state.passwords = Passwords()
+    app.state.workshop = Workshop()
     app.state.database = Database(make_engine(settings))
     app.state.bus = make_bus(settings)
     app.state.dispatcher = Dispatcher(app.state.database, app.state.bus)
@@ -156,6 +173,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await end_tasks(notices)
         app.state.passwords.close()
+        app.state.workshop.close()
         await app.state.bus.close()
         await app.state.database.close()
 

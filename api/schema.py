@@ -239,6 +239,19 @@ connector_specs = Table(
     comment="What each connector is, as its owner says it (OCPI 2.2.1 ConnectorType, ConnectorFormat, PowerType).",
 )  # fmt: skip
 
+connector_codes = Table(
+    "connector_codes",
+    metadata,
+    Column("code", String(12), CheckConstraint("code ~ '^[2-9A-HJ-NP-Z]{12}$'", name="code"), primary_key=True),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("connector_id", Integer, CheckConstraint("connector_id > 0", name="connector_id"), nullable=False),
+    Column("revoked_at", TIMESTAMP),
+    _created_at(),
+    Index("uq_connector_codes_current", "charge_point_id", "connector_id", unique=True,
+          postgresql_where=text("revoked_at is null")),
+    comment="The random token on a connector's sticker: one that counts, and those before it, which never come back.",
+)  # fmt: skip
+
 tariffs = Table(
     "tariffs",
     metadata,
@@ -948,4 +961,15 @@ balance_snapshots = Table(
     Column("currency", String(3), primary_key=True),
     Column("balance_minor", BigInteger, nullable=False),
     comment="What stood on every account at the end of a month that is closed: no transfer is booked on such a day.",
+)
+
+receipts = Table(
+    "receipts",
+    metadata,
+    Column("settlement_id", ForeignKey("settlements.id"), primary_key=True),
+    Column("owner_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("number", Integer, CheckConstraint("number > 0", name="number"), nullable=False),
+    UniqueConstraint("owner_account_id", "number"),
+    comment="The number of each settlement's receipt: without gaps among those of an owner. A trigger on settlements "
+    "gives it; nobody else adds rows.",
 )

@@ -32,6 +32,8 @@ class Settings(BaseSettings):
     jwt_secret_previous: SecretStr = SecretStr("")
     """The secret before this one: its tokens count for the life of an access token after the start of the process."""
     public_api_url: str = "http://127.0.0.1:8000"
+    public_url: str = "http://localhost:8000"
+    """The address at which people reach the api, in links that they are given and in QR codes."""
     public_ocpp_url: str = "wss://localhost:9000"
     """What an owner types into a wallbox, before the identity."""
     access_token_minutes: int = Field(default=15, ge=1, le=24 * 60)

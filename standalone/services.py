@@ -90,6 +90,7 @@ class Services:
             "API_HOST": self.options.api_host,
             "API_PORT": str(self.options.http_port),
             "PUBLIC_API_URL": where.api,
+            "PUBLIC_URL": where.api,
             "PUBLIC_OCPP_URL": where.wallbox,
             "FILES_DIR": str(self.folder.path / "files"),
         }

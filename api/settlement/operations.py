@@ -13,7 +13,7 @@ from api.database import raw
 from api.errors import Conflict, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
-from api.schema import charge_points, ledger_accounts, settlements, transactions, transfers
+from api.schema import charge_points, ledger_accounts, settlements, transactions, transfers, users
 from api.settlement.statement import Entry, Section, make_sections
 
 MOST_LINES: Final = 20_000
@@ -54,7 +54,15 @@ async def list_transfers(
     return await read_page(connection, _entries(account_id), [transfers.c.id], paging)
 
 
-async def read_statement(connection: AsyncConnection, account_id: UUID, begins: date, ends: date) -> list[Section]:
+async def read_holder(connection: AsyncConnection, account: Row[Any]) -> str:
+    """The name of a person whose account it is; empty for the house."""
+    query = select(users.c.display_name).where(users.c.id == account.user_id)
+    return (await connection.execute(query)).scalar_one_or_none() or ""
+
+
+async def read_statement(
+    connection: AsyncConnection, account_id: UUID, begins: date, ends: date, most_lines: int = MOST_LINES
+) -> list[Section]:
     """What was booked from `begins` and before `ends`, between the balances at both ends.
 
     Raises:
@@ -62,9 +70,9 @@ async def read_statement(connection: AsyncConnection, account_id: UUID, begins: 
     """
     booked_on = transfers.c.booked_on
     query = _entries(account_id).where(booked_on >= begins, booked_on < ends).order_by(transfers.c.id)
-    rows = (await connection.execute(query.limit(MOST_LINES + 1))).all()
-    if len(rows) > MOST_LINES:
-        raise Conflict(f"This month has more than {MOST_LINES} transfers: read them page by page.")
+    rows = (await connection.execute(query.limit(most_lines + 1))).all()
+    if len(rows) > most_lines:
+        raise Conflict(f"This month has more than {most_lines} transfers: read them page by page.")
     opening = await read_balances(connection, account_id, begins)
     return make_sections(opening, [as_entry(row) for row in rows])
 

@@ -1,6 +1,7 @@
 """HTTP of the books: accounts with their balances, transfers, monthly statements."""
 
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,12 +11,15 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.money import format_minor
+from api.documents.answers import PDF_DOCS, PdfResponse, pdf_response
+from api.documents.workshop import CurrentWorkshop
 from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
+from api.identity.reader import ReaderLanguage
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Now, Transaction
-from api.settlement import operations
+from api.request import CurrentDatabase, Now, Transaction
+from api.settlement import operations, statement_pdf
 from api.settlement.statement import Entry, Section, to_csv
 
 router = APIRouter(prefix="/api/v1/accounts", tags=["books"])
@@ -216,6 +220,33 @@ async def read_statement_csv(
     sections = await operations.read_statement(transaction, account_id, begins, ends)
     name = f"statement-{begins:%Y-%m}.csv"
     return CsvResponse(to_csv(sections), headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+@router.get(
+    "/{account_id}/statement.pdf",
+    summary="Read a monthly statement as PDF",
+    response_class=PdfResponse,
+    responses=problem_docs(NotFound, Conflict) | PDF_DOCS,
+)
+async def read_statement_pdf(
+    *,
+    account_id: UUID,
+    caller: CurrentCaller,
+    database: CurrentDatabase,
+    language: ReaderLanguage,
+    workshop: CurrentWorkshop,
+    now: Now,
+    month: Month = None,
+) -> Response:
+    """The same to print, in Czech or English. A month of more than 2000 transfers is to be read as CSV."""
+    begins, ends = _bounds(month, now)
+    async with database.transaction() as transaction:
+        account = await operations.find_account(transaction, caller, account_id)
+        holder = await operations.read_holder(transaction, account)
+        sections = await operations.read_statement(transaction, account_id, begins, ends, statement_pdf.MOST_LINES)
+    head = statement_pdf.Head(account_id, account.kind, holder, begins)
+    content = await workshop.make(partial(statement_pdf.render_statement, head, sections, language))
+    return pdf_response(content, f"statement-{begins:%Y-%m}.pdf")
 
 
 def _bounds(month: str | None, now: datetime) -> tuple[date, date]:

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.tariff import Tariff, tariff_from_json
+from api.database import raw
 
 EXACTLY: Final = timedelta(0)
 

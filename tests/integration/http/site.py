@@ -33,6 +33,7 @@ def make_settings(database: DatabaseUrls, redis_url: str, redis_prefix: str, **c
         "redis_prefix": redis_prefix,
         "jwt_secret": SecretStr(JWT_SECRET),
         "public_api_url": "https://voltuj.test",
+        "public_url": "https://jedlickaf.test/",
         "public_ocpp_url": "wss://voltuj.test:9000/",
         "database_pool_size": 5,
         "bank_account": "CZ6508000000192000145399",

@@ -12,6 +12,7 @@ import pytest
 from api.settlement.settling import settle_next
 from tests.integration.http.site import Person, Site
 from tests.integration.settlement.books import STOP, Box, add_session, check_books
+from tests.unit.api.documents.reading import text_of
 
 MAY = datetime(2026, 5, 31, 21, 59, tzinfo=UTC)
 JUNE = datetime(2026, 5, 31, 22, 1, tzinfo=UTC)
@@ -143,6 +144,25 @@ class TestReading:
             ("closing", "", "4.95"),
         ]
         assert {row["charge_point"] for row in rows} == {"", "'=HYPERLINK(1)"}
+
+    async def test_the_pdf_is_for_those_who_see_the_account(
+        self, site: Site, owner: Person, driver: Person, operator: Person, box: Box
+    ) -> None:
+        await session(site, box, 1_000)
+        await settle(site, MAY)
+        path = f"/accounts/{await account(driver)}/statement.pdf"
+        answer = await driver.http.get(path, params={"month": "2026-05", "lang": "cs"})
+        assert answer.headers["content-type"] == "application/pdf"
+        assert "statement-2026-05.pdf" in answer.headers["content-disposition"]
+        text = text_of(answer.content)
+        assert "Výpis účtu řidiče" in text
+        assert "Konečný zůstatek -5,50 Kč" in text
+        assert (await operator.http.get(path)).status_code == 200
+        await owner.get(path, 404)
+        house = next(item["id"] for item in (await operator.get("/accounts"))["items"] if item["kind"] == "platform")
+        assert "Statement of the platform" in text_of(
+            (await operator.http.get(f"/accounts/{house}/statement.pdf")).content
+        )
 
 
 HELD: dict[str, Any] = {"held_reasons": ["energy_above_rated_power"], "total_minor": None, "charge_detail_record": None}

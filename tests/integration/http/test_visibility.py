@@ -100,10 +100,13 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         """insert into bank_movements (bank_account, reference, booked_on, amount_minor, currency)
            values ('CZ6508000000192000145399', '1', '2026-05-04', 1, 'CZK') returning id"""
     )
+    codes = (await owner.get(f"/charge-points/{created['id']}/connector-codes"))["items"]
+    await owner.post(f"/charge-points/{created['id']}/connectors/1/code")
     return {
         "tariff_id": tariff["id"],
         "payout_id": str(payout),
         "movement_id": str(movement),
+        "code": codes[0]["code"],
         "batch_id": batch["id"],
         "reservation_id": "1",
         "job_id": job["id"],

@@ -1,0 +1,102 @@
+"""HTTP of the review list: held sessions with their reasons in words and what usually helps."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
+
+from api.accounting.money import format_minor
+from api.documents.languages import Words, words_of
+from api.identity.caller import CurrentCaller
+from api.identity.reader import ReaderLanguage
+from api.paging import Page, Paging
+from api.problems import problem_docs
+from api.request import Transaction
+from api.settlement import review
+
+router = APIRouter(prefix="/api/v1/held-sessions", tags=["books"])
+
+EXAMPLE: dict[str, Any] = {
+    "transaction_id": "b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21",
+    "charge_point_id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
+    "charge_point_name": "Garage",
+    "connector_id": 1,
+    "status": "stopped",
+    "started_at": "2026-05-04T09:00:00Z",
+    "stopped_at": "2026-05-04T11:00:00Z",
+    "meter_start_wh": 1460000,
+    "meter_stop_wh": 1482300,
+    "energy_wh": 22300,
+    "currency": "CZK",
+    "total_minor": None,
+    "total": None,
+    "reasons": [
+        {
+            "reason": "energy_above_rated_power",
+            "text": "More energy flowed than the rated power of the wallbox allows.",
+        }
+    ],
+    "suggestion": "bill",
+}
+
+
+class HeldReason(BaseModel):
+    """Why a session waits."""
+
+    reason: str = Field(description="stable name")
+    text: str = Field(description="in the reader's language")
+
+
+class HeldSession(BaseModel):
+    """A session that waits for a decision."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE})
+
+    transaction_id: UUID
+    charge_point_id: UUID
+    charge_point_name: str
+    connector_id: int
+    status: str
+    started_at: datetime
+    stopped_at: datetime | None
+    meter_start_wh: int
+    meter_stop_wh: int | None
+    energy_wh: int | None
+    currency: str | None
+    total_minor: int | None = Field(description="in minor units, where it could be rated")
+    total: str | None = Field(description="the same as decimal text")
+    reasons: list[HeldReason]
+    suggestion: review.Suggestion | None = Field(
+        description="what usually helps: a decision `bill` or `waive`, a correction by an operator, or to replay the "
+        "refused messages; null: a person must look. Nothing is done by itself"
+    )
+
+
+class HeldSessionPage(Page[HeldSession]):
+    """Held sessions, newest first."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"items": [EXAMPLE], "next_cursor": None}})
+
+
+@router.get("", summary="List the sessions that wait for a decision", responses=problem_docs())
+async def list_held_sessions(
+    *, caller: CurrentCaller, transaction: Transaction, language: ReaderLanguage, paging: Paging
+) -> HeldSessionPage:
+    """Held sessions at the caller's charge points, for operators at all, each with its reasons and a suggestion."""
+    rows, cursor = await review.list_held(transaction, caller, paging)
+    words = words_of(language)
+    return HeldSessionPage(items=[_held(row, words) for row in rows], next_cursor=cursor)
+
+
+def _held(row: Row[Any], words: Words) -> HeldSession:
+    names = set(HeldSession.model_fields) & set(row._mapping)
+    return HeldSession(
+        **{name: row._mapping[name] for name in names},
+        transaction_id=row.public_id,
+        total=format_minor(row.total_minor, row.currency) if row.total_minor is not None and row.currency else None,
+        reasons=[HeldReason(reason=reason, text=review.explain(reason, words)) for reason in row.held_reasons],
+        suggestion=review.suggest(row.held_reasons),
+    )
