@@ -41,6 +41,7 @@ TAGS = [
     {"name": "transactions", "description": "Charging sessions, their meter values and prices."},
     {"name": "books", "description": "Who owes whom: accounts, transfers, statements, decisions about held sessions."},
     {"name": "sharing", "description": "With whom a charge point is shared."},
+    {"name": "events", "description": "What happens, as it happens: a stream, and webhooks."},
     {"name": "id tags", "description": "Cards and apps by which charge points know a person."},
     {"name": "system", "description": "For whoever runs this installation."},
 ]

@@ -60,7 +60,11 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     account = await site.value(
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )
+    webhook = await owner.post("/webhooks", {"url": "https://home.example.org/"})
+    delivery = await owner.post(f"/webhooks/{webhook['id']}/ping")
     return {
+        "webhook_id": webhook["id"],
+        "delivery_id": delivery["id"],
         "batch_id": batch["id"],
         "reservation_id": "1",
         "job_id": job["id"],
