@@ -42,8 +42,8 @@ from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
+from api.events import live_routes, webhook_routes
 from api.events import routes as event_routes
-from api.events import webhook_routes
 from api.events.feed import Feed
 from api.events.hub import Hub
 from api.health import router as health_router
@@ -92,6 +92,7 @@ ROUTERS: Final = (
     sharing_routes.router,
     id_tag_routes.router,
     event_routes.router,
+    live_routes.router,
     webhook_routes.router,
     health_router,
 )

@@ -78,8 +78,11 @@ class Feed:
 
     @contextlib.asynccontextmanager
     async def _read(self) -> AsyncIterator[asyncpg.Connection]:
-        async with self._database.transaction() as connection:
-            yield await driver_of(connection)
+        try:
+            async with self._database.transaction() as connection:
+                yield await driver_of(connection)
+        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
+            raise DatabaseAway from error
 
     async def _listen(self) -> None:
         while True:
@@ -99,8 +102,8 @@ class Feed:
                 while await self._advance():
                     pass
                 self.is_ready = True
-            except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("no events from the database", error=type(error).__name__)
+            except DatabaseAway as error:
+                log.warning("no events from the database", error=str(error.__cause__))
             except Exception:
                 log.exception("an event could not be handed on")
             with contextlib.suppress(TimeoutError):

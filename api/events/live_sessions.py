@@ -12,9 +12,12 @@ from uuid import UUID
 import asyncpg
 import orjson
 from redis.asyncio import Redis
+from sqlalchemy import Column, Row, Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points.live import LiveConnector, read_live_of
 from api.events.catalogue import UPDATED, envelope, server_sent
+from api.schema import meter_values
 from wire.channels import Channels
 
 RUNNING: Final = """
@@ -22,14 +25,43 @@ select t.public_id, t.charge_point_id, t.connector_id, t.driver_id, t.started_at
 from transactions t join charge_points c on c.id = t.charge_point_id
 where t.status = 'active' and c.deleted_at is null and t.charge_point_id = any($1::uuid[])
 """
-READINGS: Final = """
-select
-    (select v.energy_wh from meter_values v where v.transaction_id = $1 and v.energy_wh is not null
-        order by v.sampled_at desc limit 1) as energy_wh,
-    (select v.power_w from meter_values v where v.transaction_id = $1 and v.power_w is not null
-        order by v.sampled_at desc limit 1) as power_w,
-    (select max(v.sampled_at) from meter_values v where v.transaction_id = $1) as sampled_at
-"""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSession:
+    """What a session shows at one moment; its last readings where it has ended."""
+
+    energy_wh: int | None
+    power_w: int | None
+    duration_s: int
+    read_at: datetime | None
+
+
+async def read_live_session(connection: AsyncConnection, transaction: Row[Any], now: datetime) -> LiveSession:
+    """Of a row of `transactions`."""
+    register = await _last_reading(connection, transaction, meter_values.c.energy_wh)
+    power = await _last_reading(connection, transaction, meter_values.c.power_w)
+    is_running = transaction.status == "active"
+    charged = charged_wh(transaction.meter_start_wh, register.value if register else None)
+    times = [row.sampled_at for row in (register, power) if row is not None]
+    return LiveSession(
+        energy_wh=charged if is_running or transaction.energy_wh is None else transaction.energy_wh,
+        power_w=power.value if power is not None and is_running else None,
+        duration_s=duration_s(
+            transaction.started_at, now if is_running else transaction.stopped_at or max(times, default=now)
+        ),
+        read_at=max(times, default=None),
+    )
+
+
+async def _last_reading(connection: AsyncConnection, transaction: Row[Any], column: Column[Any]) -> Row[Any] | None:
+    table = meter_values
+    query: Select[Any] = select(column.label("value"), table.c.sampled_at).where(
+        table.c.transaction_id == transaction.id, column.is_not(None)
+    )
+    newest = query.order_by(table.c.sampled_at.desc()).limit(1)
+    row: Row[Any] | None = (await connection.execute(newest)).one_or_none()
+    return row
 
 
 @dataclass(frozen=True, slots=True)

@@ -87,6 +87,7 @@ def wanted(webhook: Mapping[str, Any]) -> Filter:
     return Filter(frozenset(webhook["types"]), frozenset(webhook["charge_point_ids"]))
 
 
-async def forget_old(connection: asyncpg.Connection, now: datetime) -> None:
-    """Removes a bounded number of events whose time is over, with their deliveries."""
-    await connection.execute(FORGET, now - KEPT, MOST_FORGOTTEN)
+async def forget_old(connection: asyncpg.Connection, now: datetime) -> bool:
+    """Removes a bounded number of events whose time is over, with their deliveries; whether there may be more."""
+    removed: str = await connection.execute(FORGET, now - KEPT, MOST_FORGOTTEN)
+    return removed == f"DELETE {MOST_FORGOTTEN}"

@@ -10,6 +10,7 @@ import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
+from api.errors import DatabaseAway
 from api.events.catalogue import server_sent
 from api.events.feed import Feed
 from api.events.hub import Subscriber
@@ -59,7 +60,12 @@ class EventStream(Response):
     async def _send(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
         await _write(send, RETRY)
-        for piece in await self._beginning():
+        try:
+            beginning = await self._beginning()
+        except DatabaseAway:
+            beginning = []
+            self._subscriber.end()  # its client comes back with the id that it has
+        for piece in beginning:
             await _write(send, piece)
         while (chunk := await self._subscriber.take(HEARTBEAT_S)) is not None:
             await _write(send, chunk or HEARTBEAT)

@@ -13,6 +13,8 @@ NUMBER_EVERY_S: Final = 0.1
 """What an event waits for at most before it is on its way; a look into an empty index the rest of the time."""
 TELL_EVERY_S: Final = 1.0
 FORGET_EVERY_S: Final = 60.0
+MOST_ROUNDS: Final = 50
+"""Of forgetting in one turn: as many events as the busiest installation makes in that time."""
 
 
 async def number_events(storage: Storage, bus: Bus) -> None:
@@ -34,4 +36,6 @@ async def tell_metered(outbox: Outbox, bus: Bus) -> None:
 async def forget_events(storage: Storage) -> None:
     """A bounded number a turn."""
     now = datetime.now(UTC)
-    await storage.attempt(lambda connection: forget_old(connection, now))
+    for _ in range(MOST_ROUNDS):
+        if not await storage.attempt(lambda connection: forget_old(connection, now)):
+            return
