@@ -21,6 +21,8 @@ LEASE: Final = timedelta(seconds=60)
 MOST_OF_HOST: Final = 4
 """Deliveries to one host at the same time, of each listener."""
 MOST_TAKEN: Final = 32
+MOST_UNDER_WAY: Final = 256
+"""Of each listener: more than the webhooks of a few users can occupy by not answering."""
 FIRST_PAUSE_S: Final = 5.0
 LONGEST_PAUSE_S: Final = 2 * 3600.0
 

@@ -34,8 +34,8 @@ class Subscriber:
         self.wanted = wanted
         self.ends_at = ends_at
         self.is_over = False
-        self.is_overrun = False
-        self.on_overrun: Callable[[], object] = lambda: None
+        self.is_cut = False
+        self.on_cut: Callable[[], object] = lambda: None
         self._queue: deque[bytes] = deque()
         self._size = 0
         self._woken = asyncio.Event()
@@ -47,16 +47,22 @@ class Subscriber:
         self._queue.append(chunk)
         self._size += len(chunk)
         if len(self._queue) > MOST_QUEUED or self._size > MOST_QUEUED_BYTES:
-            self._queue.clear()
-            self._size = 0
-            self.is_overrun = True
-            self.end()
-            self.on_overrun()
+            self.cut()
         self._woken.set()
 
     def end(self) -> None:
-        """Ends the stream once what is queued is out."""
+        """Ends the stream once what is queued is out; one that has not ended when it is told again is cut."""
+        if self.is_over:
+            self.cut()
         self.is_over = True
+        self._woken.set()
+
+    def cut(self) -> None:
+        """Ends the stream even while a write waits for a client that does not read."""
+        self._queue.clear()
+        self._size = 0
+        self.is_over = self.is_cut = True
+        self.on_cut()
         self._woken.set()
 
     async def take(self, timeout_s: float) -> bytes | None:
@@ -121,7 +127,8 @@ class Hub:
         """Ends every stream, also those that come from now on: the process is about to end."""
         self._is_closed = True
         for subscriber in self.all():
-            subscriber.end()
+            if not subscriber.is_over:
+                subscriber.end()
 
     def tell(self, events: Iterable[Event], seen: Seen) -> None:
         """Hands numbered events, in their order, to everybody who may read them now and asked for them."""

@@ -44,10 +44,10 @@ class EventStream(Response):
         """Sends until the stream ends or the client is gone."""
         sending = asyncio.create_task(self._send(send))
         leaving = asyncio.create_task(_until_gone(receive))
-        self._subscriber.on_overrun = sending.cancel
+        self._subscriber.on_cut = sending.cancel
         try:
             await asyncio.wait({sending, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            if self._subscriber.is_overrun:
+            if self._subscriber.is_cut:
                 log.info("let go of a stream that was not read", user_id=str(self._subscriber.caller.user_id))
             elif sending.done():
                 sending.result()

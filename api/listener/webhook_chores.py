@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from api.events.catalogue import Event
-from api.events.deliveries import MOST_OF_HOST, MOST_TAKEN, Delivery, delivered, take_due, undelivered
+from api.events.deliveries import MOST_OF_HOST, MOST_UNDER_WAY, Delivery, delivered, take_due, undelivered
 from api.events.posting import UndeliveredError, post, signature
 from api.listener.storage import Storage
 
@@ -32,7 +32,7 @@ class Postman:
 
     async def deliver(self) -> None:
         """One turn: takes what there is room for."""
-        if len(self._tasks) > MOST_TAKEN:
+        if len(self._tasks) >= MOST_UNDER_WAY:
             return
         now = datetime.now(UTC)
         busy = [host for host, count in self._of_host.items() if count >= MOST_OF_HOST]
