@@ -45,6 +45,10 @@ from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.documents.workshop import Workshop
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
+from api.events import live_routes, webhook_routes
+from api.events import routes as event_routes
+from api.events.feed import Feed
+from api.events.hub import Hub
 from api.health import router as health_router
 from api.identity import id_tag_routes
 from api.identity import routes as identity_routes
@@ -121,6 +125,9 @@ ROUTERS: Final = (
     price_routes.router,
     price_routes.grant_router,
     id_tag_routes.router,
+    event_routes.router,
+    live_routes.router,
+    webhook_routes.router,
     health_router,
 )
 
@@ -149,6 +156,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(make_engine(settings))
     app.state.bus = make_bus(settings)
     app.state.dispatcher = Dispatcher(app.state.database, app.state.bus)
+    app.state.feed = Feed(app.state.database, app.state.bus, Hub())
     app.state.metrics = CollectorRegistry()
     app.state.newest_revision = newest_revision()
     install_handlers(app)
@@ -168,10 +176,11 @@ def _operation_id(route: APIRoute) -> str:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     notices = asyncio.create_task(app.state.dispatcher.listen(), name="command notices")
+    feeding = app.state.feed.start()
     try:
         yield
     finally:
-        await end_tasks(notices)
+        await end_tasks(notices, *feeding)
         app.state.passwords.close()
         app.state.workshop.close()
         await app.state.bus.close()
@@ -179,11 +188,12 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 class _Server(uvicorn.Server):
-    """Lets go of callers who wait for a command before it waits for their requests to end."""
+    """Lets go of callers who wait for a command or for events before it waits for their requests to end."""
 
-    def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher) -> None:
+    def __init__(self, config: uvicorn.Config, dispatcher: Dispatcher, hub: Hub) -> None:
         super().__init__(config)
         self._dispatcher = dispatcher
+        self._hub = hub
 
     def end(self, *_: object) -> None:
         """For signals that come before uvicorn listens to them, and for those that it raises again when it is done."""
@@ -191,6 +201,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._dispatcher.stop_waiting()
+        self._hub.close()
         await super().shutdown(sockets)
 
 
@@ -206,7 +217,7 @@ def main() -> int:
     configure_logs(settings)
     host, port = listener.getsockname()[:2]
     log.info("listening", host=host, port=port)
-    server = _Server(_uvicorn_config(app, settings), app.state.dispatcher)
+    server = _Server(_uvicorn_config(app, settings), app.state.dispatcher, app.state.feed.hub)
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, server.end)
     server.run(sockets=[listener])

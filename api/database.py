@@ -67,6 +67,12 @@ async def driver_transaction(settings: Settings) -> AsyncIterator[asyncpg.Connec
         raise
 
 
+async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
+    """The driver's connection underneath, for queries that the listener shares; it reads outside the transaction."""
+    raw: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
+    return raw
+
+
 async def _keep(connection: asyncpg.Connection) -> None:
     """Nothing to reset: the listener changes no session state, and the default costs a round trip each time."""
 

@@ -44,6 +44,7 @@ TAGS = [
     {"name": "locations", "description": "Where charge points stand."},
     {"name": "sharing", "description": "With whom a charge point is shared: grants, groups, hand-over to a new owner."},
     {"name": "payments", "description": "Money from and to the bank: top-ups, payouts, statements of the bank."},
+    {"name": "events", "description": "What happens, as it happens: a stream, and webhooks."},
     {"name": "id tags", "description": "Cards and apps by which charge points know a person."},
     {"name": "system", "description": "For whoever runs this installation."},
 ]

@@ -15,6 +15,7 @@ ApiError
 +-- TooLarge               413  the body is above its limit
 +-- Invalid                422  a field has a wrong value
 |   +-- KeyReused               the Idempotency-Key belongs to another request
++-- TooManyStreams         429  the caller has as many event streams open as one may have
 +-- InternalError          500  our fault; the log has the request id
 +-- Unavailable            503  something that we need is down; Retry-After says when to ask again
     +-- DatabaseAway
@@ -165,6 +166,16 @@ class KeyReused(Invalid):
     slug = "idempotency-key-reused"
     title = "Idempotency-Key used before"
     example = "This Idempotency-Key was used for a different request. Take a new one for each request."
+
+
+class TooManyStreams(ApiError):
+    """The caller, or this process, has as many event streams open as there may be."""
+
+    status = 429
+    slug = "too-many-streams"
+    title = "Too many event streams"
+    example = "Too many event streams are open. Close one, or try again in a few seconds."
+    headers: ClassVar[dict[str, str]] = {"Retry-After": "5"}
 
 
 class InternalError(ApiError):

@@ -973,3 +973,65 @@ receipts = Table(
     comment="The number of each settlement's receipt: without gaps among those of an owner. A trigger on settlements "
     "gives it; nobody else adds rows.",
 )
+
+# --- events: rows are written by triggers of the tables that they are about ----------------------------------------
+
+event_positions = Sequence("event_positions", metadata=metadata)
+"""Drawn by whoever numbers events, one at a time, so that positions become visible in their order."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("public_id", UUID(as_uuid=True), nullable=False, server_default=text("gen_random_uuid()")),
+    Column("position", BigInteger, unique=True),
+    Column("type", Text, nullable=False),
+    Column("at", TIMESTAMP, nullable=False),
+    Column("charge_point_id", UUID(as_uuid=True)),
+    Column("person_id", UUID(as_uuid=True)),
+    Column("audience", Text, CheckConstraint("audience in ('guests', 'person', 'requester', 'owner')", name="audience"),
+           nullable=False),
+    Column("data", JSONB, nullable=False),
+    _created_at(),
+    Index("ix_events_unnumbered", "id", postgresql_where=text("position is null")),
+    comment="What happened, written with the effect. position is null until it is numbered; person_id is whom it is "
+    "about; audience says who may read it.",
+)  # fmt: skip
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("url", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("types", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("charge_point_ids", ARRAY(UUID(as_uuid=True)), nullable=False, server_default=text("'{}'")),
+    Column("disabled_at", TIMESTAMP),
+    Column("disabled_reason", Text),
+    _created_at(),
+    CheckConstraint("(disabled_at is null) = (disabled_reason is null)", name="disabled"),
+    comment="Where a user's events are posted. Empty types and charge_point_ids stand for all.",
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    _uuid_key(),
+    Column("webhook_id", ForeignKey("webhooks.id", ondelete="CASCADE"), nullable=False),
+    Column("event_id", ForeignKey("events.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("status", Text, CheckConstraint("status in ('pending', 'delivered', 'failed', 'withdrawn')", name="status"),
+           nullable=False, server_default="pending"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_at", TIMESTAMP, nullable=False),
+    Column("give_up_at", TIMESTAMP, nullable=False),
+    Column("attempted_at", TIMESTAMP),
+    Column("response_status", Integer),
+    Column("error", Text),
+    _created_at(),
+    UniqueConstraint("webhook_id", "event_id"),
+    Index("ix_webhook_deliveries_due", "webhook_id", "next_at", postgresql_where=text("status = 'pending'")),
+    Index("ix_webhook_deliveries_webhook_id_created_at", "webhook_id", "created_at", "id"),
+    comment="One event to one webhook. While somebody delivers it, next_at lies ahead: a lease.",
+)  # fmt: skip

@@ -71,6 +71,8 @@ class Settings(BaseSettings):
     message_log_days: int = Field(default=30, ge=1, le=3660)
     meter_values_months: int = Field(default=0, ge=0, le=1200)
     """0 keeps them for ever. Rated sessions keep the samples that they used in their charge detail record."""
+    webhook_loopback: bool = False
+    """Webhooks may also be http, on any port of this machine: for tests and development."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

@@ -46,3 +46,8 @@ class Channels:
     def live_marker(self) -> str:
         """Key that vanishes with a FLUSHALL: the listener that does not find it rebuilds the live state."""
         return f"{self.prefix}live-marker"
+
+    @property
+    def events(self) -> str:
+        """Channel on which listeners say that there are new events, and which charge points metered."""
+        return f"{self.prefix}events"

@@ -3,6 +3,7 @@
 Only its shape lives here: which fields the hash `wire.channels.Channels.live()` has, and how they are read.
 """
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -51,7 +52,23 @@ async def read_live(redis: Redis, channels: Channels, charge_point_id: str) -> L
     Raises:
         redis.RedisError: Redis is down.
     """
-    raw = await redis.hgetall(channels.live(charge_point_id))
+    [state] = await read_live_of(redis, channels, [charge_point_id])
+    return state
+
+
+async def read_live_of(redis: Redis, channels: Channels, charge_point_ids: Sequence[str]) -> list[LiveState]:
+    """The live states of many, in order.
+
+    Raises:
+        redis.RedisError: Redis is down.
+    """
+    async with redis.pipeline(transaction=False) as pipeline:
+        for each in charge_point_ids:
+            pipeline.hgetall(channels.live(each))
+        return [_parse(raw) for raw in await pipeline.execute()]
+
+
+def _parse(raw: Mapping[bytes | str, bytes]) -> LiveState:
     state = LiveState()
     for name, value in raw.items():
         _set(state, name.decode() if isinstance(name, bytes) else name, orjson.loads(value))

@@ -1,6 +1,7 @@
 """Who is asking: from the bearer token to a Caller, checked against the log-in on each request."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -59,3 +60,15 @@ async def _authenticate(
 
 
 CurrentCaller = Annotated[Caller, Depends(_authenticate)]
+
+
+async def _token_expiry(
+    token: Annotated[str | None, Depends(_bearer)], tokens: Annotated[AccessTokens, Depends(access_tokens)]
+) -> datetime:
+    if token is None:
+        raise Unauthenticated
+    return tokens.expires_at(token)
+
+
+TokenExpiry = Annotated[datetime, Depends(_token_expiry)]
+"""Until when an answer that goes on and on may go on."""

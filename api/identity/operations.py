@@ -1,5 +1,6 @@
 """Users and their log-ins: rules and queries. Nothing here commits, hashes a password or knows HTTP."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -112,6 +113,13 @@ async def revoke_session(connection: AsyncConnection, session_id: UUID, now: dat
     """Ends a log-in: its access tokens and refresh tokens count no more."""
     standing = (sessions.c.id == session_id, sessions.c.revoked_at.is_(None))
     await connection.execute(update(sessions).where(*standing).values(revoked_at=now))
+
+
+async def standing_sessions(connection: AsyncConnection, session_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Those of these log-ins that stand, with the role of their user."""
+    standing = (sessions.c.id.in_(session_ids), sessions.c.revoked_at.is_(None), users.c.disabled_at.is_(None))
+    query = select(sessions.c.id, users.c.role).join(users, users.c.id == sessions.c.user_id).where(*standing)
+    return {row.id: row.role for row in await connection.execute(query)}
 
 
 async def find_caller(connection: AsyncConnection, user_id: UUID, session_id: UUID) -> str | None:

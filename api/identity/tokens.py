@@ -6,7 +6,7 @@ RFC 8725 (JWT best current practices): the algorithm is pinned (3.1), issuer and
 import hashlib
 import secrets
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -82,6 +82,17 @@ class AccessTokens:
             body = self._decode(token)
             return AccessClaims(UUID(body["sub"]), UUID(body["sid"]))
         except (JWTError, KeyError, ValueError, TypeError, AttributeError):
+            raise Unauthenticated from None
+
+    def expires_at(self, token: str) -> datetime:
+        """When a token that `read` accepts stops to count.
+
+        Raises:
+            Unauthenticated: anything is wrong with it.
+        """
+        try:
+            return datetime.fromtimestamp(self._decode(token)["exp"], UTC)
+        except (JWTError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
             raise Unauthenticated from None
 
     def _decode(self, token: str) -> dict[str, Any]:

@@ -32,9 +32,18 @@ from api.listener.chores import (
     work_in_background,
 )
 from api.listener.dispatch import Dispatch
+from api.listener.event_chores import (
+    FORGET_EVERY_S,
+    NUMBER_EVERY_S,
+    TELL_EVERY_S,
+    forget_events,
+    number_events,
+    tell_metered,
+)
 from api.listener.membership import Membership
 from api.listener.outbox import Outbox
 from api.listener.storage import Storage
+from api.listener.webhook_chores import DELIVER_EVERY_S, Postman
 from api.logs import configure_logs
 from api.settings import Settings, SettingsError, read_settings
 
@@ -60,12 +69,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     membership = Membership(bus, storage, bus.channels.listener_inbox(listener_id), dispatch.accept)
     vital = [asyncio.create_task(dispatch.run()), asyncio.create_task(storage.watch())]
     background = list(vital)
+    postman = Postman(storage, loopback=settings.webhook_loopback)
     for task in vital:
         task.add_done_callback(lambda _: stop.set())
 
     async def start_chores() -> None:
         if background == vital:
-            background.extend(chores(settings, storage, bus, listener_id))
+            background.extend(chores(settings, storage, bus, outbox, listener_id))
+            background.append(asyncio.create_task(every(DELIVER_EVERY_S, postman.deliver)))
 
     try:
         await membership.keep(stop, start_chores)
@@ -76,6 +87,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
                 await dispatch.finish()
     finally:
         await end_tasks(*background)
+        await postman.end()
         await bus.close()
         pool.terminate()
     if broken:
@@ -85,7 +97,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> int:
     return 0
 
 
-def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> list[asyncio.Task[None]]:
+def chores(
+    settings: Settings, storage: Storage, bus: Bus, outbox: Outbox, listener_id: str
+) -> list[asyncio.Task[None]]:
     """The tasks that run by the clock, from the moment that the database is known to be migrated."""
     return [
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
@@ -94,6 +108,9 @@ def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> 
         asyncio.create_task(every(CLOSE_MONTHS_EVERY_S, lambda: close_months(storage))),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
+        asyncio.create_task(every(NUMBER_EVERY_S, lambda: number_events(storage, bus))),
+        asyncio.create_task(every(TELL_EVERY_S, lambda: tell_metered(outbox, bus))),
+        asyncio.create_task(every(FORGET_EVERY_S, lambda: forget_events(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: drop_expired(storage, settings))),
     ]

@@ -48,6 +48,7 @@ class Outbox:
         self._bus = bus
         self._outcomes: list[tuple[float, str, Outcome]] = []
         self._live: list[tuple[str, str, list[str]]] = []
+        self._metered: set[str] = set()
         self._has_more = asyncio.Event()
         self._is_sending = False
 
@@ -62,7 +63,14 @@ class Outbox:
     def set_live(self, charge_point_id: str, epoch: int, fields: dict[str, bytes]) -> None:
         """Sets fields of a charge point's live hash, unless a newer connection has set any."""
         self._live.append(live_change(self._bus.channels.live(charge_point_id), epoch, fields))
+        if len(fields) > 1:
+            self._metered.add(charge_point_id)
         self._has_more.set()
+
+    def take_metered(self) -> set[str]:
+        """Charge points that said more than that they live, since this was last asked."""
+        metered, self._metered = self._metered, set()
+        return metered
 
     async def run(self) -> None:
         """Runs for ever."""

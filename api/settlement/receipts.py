@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.accounting.tariff import tariff_from_document
 from api.documents.receipt import Issued, Receipt, Seller
 from api.errors import Conflict, NotFound
-from api.schema import charge_points, ledger_accounts, receipts, settlements, transactions, users
+from api.schema import billing_profiles, charge_points, ledger_accounts, receipts, settlements, transactions, users
 
 owner_account, driver_account = ledger_accounts.alias("owner_account"), ledger_accounts.alias("driver_account")
 
@@ -95,7 +95,9 @@ def _session(transaction_id: int) -> Select[Any]:
 
 async def _people(connection: AsyncConnection, *user_ids: UUID | None) -> dict[UUID, Row[Any]]:
     known = [user_id for user_id in user_ids if user_id is not None]
-    rows = await connection.execute(select(users).where(users.c.id.in_(known)))
+    joined = users.outerjoin(billing_profiles, billing_profiles.c.user_id == users.c.id)
+    profile = (billing_profiles.c.is_vat_registered, billing_profiles.c.vat_id)
+    rows = await connection.execute(select(users, *profile).select_from(joined).where(users.c.id.in_(known)))
     return {row.id: row for row in rows}
 
 
@@ -136,6 +138,5 @@ def _moment(at: str | datetime) -> datetime:
 
 def _seller(owner: Row[Any], record: Mapping[str, Any]) -> Seller:
     """The one place where a receipt learns who sells: whose lines carry a rate of VAT is registered for it."""
-    vat_id = owner._mapping.get("vat_id")
     has_vat = any(line.get("vat_bp") is not None for line in record.get("lines", ()))
-    return Seller(owner.display_name, is_vat_registered=has_vat or vat_id is not None, vat_id=vat_id)
+    return Seller(owner.display_name, is_vat_registered=has_vat or bool(owner.is_vat_registered), vat_id=owner.vat_id)

@@ -3,10 +3,13 @@
 What a caller may not see does not exist for them (404); what they see but may not do is 403.
 """
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import asyncpg
 from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +20,33 @@ from api.schema import charge_points, grants, group_members
 OWNER: Final = "owner"
 OPERATOR: Final = "operator"
 GUEST: Final = "guest"
+VIEWERS: Final = """
+select c.id, c.owner_id, array(
+    select distinct coalesce(g.user_id, m.user_id)
+    from grants g left join group_members m on m.group_id = g.group_id
+    where (g.charge_point_id = c.id or g.location_id = c.location_id) and c.visibility <> 'private'
+        and g.revoked_at is null and (g.valid_until is null or g.valid_until > $2)
+        and coalesce(g.user_id, m.user_id) is not null
+) as guest_ids
+from charge_points c where c.id = any($1::uuid[]) and c.deleted_at is null
+"""
+"""The rule of `is_listed`, asked the other way round: who has these charge points, instead of what somebody has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Viewers:
+    """Who sees a charge point, operators aside."""
+
+    owner_id: UUID
+    guest_ids: frozenset[UUID]
+
+
+async def viewers_of(
+    connection: asyncpg.Connection, charge_point_ids: Collection[UUID], now: datetime
+) -> dict[UUID, Viewers]:
+    """The viewers of each charge point that stands; operators see all of them."""
+    rows = await connection.fetch(VIEWERS, list(charge_point_ids), now) if charge_point_ids else []
+    return {row["id"]: Viewers(row["owner_id"], frozenset(row["guest_ids"])) for row in rows}
 
 
 def role_of(caller: Caller, now: datetime) -> ColumnElement[Any]:

@@ -102,11 +102,15 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     )
     codes = (await owner.get(f"/charge-points/{created['id']}/connector-codes"))["items"]
     await owner.post(f"/charge-points/{created['id']}/connectors/1/code")
+    webhook = await owner.post("/webhooks", {"url": "https://home.example.org/"})
+    delivery = await owner.post(f"/webhooks/{webhook['id']}/ping")
     return {
         "tariff_id": tariff["id"],
         "payout_id": str(payout),
         "movement_id": str(movement),
         "code": codes[0]["code"],
+        "webhook_id": webhook["id"],
+        "delivery_id": delivery["id"],
         "batch_id": batch["id"],
         "reservation_id": "1",
         "job_id": job["id"],
