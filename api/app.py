@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
+from api.administration import mail_routes
 from api.bus import end_tasks, make_bus
 from api.charge_points import (
     auto_configuration_routes,
@@ -87,6 +88,7 @@ ROUTERS: Final = (
     settlement_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
+    mail_routes.router,
     health_router,
 )
 

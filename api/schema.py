@@ -131,6 +131,27 @@ id_tags = Table(
     comment="OCPP idTags are case-insensitive: stored in upper case.",
 )
 
+mails = Table(
+    "mails",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), index=True),
+    Column("kind", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text),
+    Column("status", Text, CheckConstraint("status in ('queued', 'sent', 'failed')", name="status"), nullable=False,
+           server_default="queued"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_attempt_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("last_error", Text),
+    Column("finished_at", TIMESTAMP),
+    _created_at(),
+    CheckConstraint("(status = 'queued') = (body is not null)", name="body_until_sent"),
+    Index("ix_mails_due", "next_attempt_at", postgresql_where=text("status = 'queued'")),
+    comment="The outbox. The body may hold a secret link, so it goes as soon as the mail is sent or given up.",
+)  # fmt: skip
+
 # --- charge points --------------------------------------------------------------------------------------------------
 
 REGISTRATIONS = "('Accepted', 'Pending', 'Rejected')"

@@ -55,6 +55,16 @@ class Settings(BaseSettings):
     message_log_days: int = Field(default=30, ge=1, le=3660)
     meter_values_months: int = Field(default=0, ge=0, le=1200)
     """0 keeps them for ever. Rated sessions keep the samples that they used in their charge detail record."""
+    public_url: str = ""
+    """Where people's links in mails lead; empty: `public_api_url`."""
+    smtp_host: str = ""
+    """Empty: mails go into `mail_dir`."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    mail_from: str = "Voltuj <voltuj@localhost>"
+    mail_dir: Path = Path("mails")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

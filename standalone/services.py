@@ -92,6 +92,7 @@ class Services:
             "PUBLIC_API_URL": where.api,
             "PUBLIC_OCPP_URL": where.wallbox,
             "FILES_DIR": str(self.folder.path / "files"),
+            "MAIL_DIR": str(self.folder.path / "mails"),
         }
 
     def _part(self, name: str, module: list[str], environment: dict[str, str]) -> Part:

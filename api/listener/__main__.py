@@ -17,6 +17,7 @@ from api.listener.chores import (
     BACKGROUND_EVERY_S,
     FOLLOW_EVERY_S,
     LIVE_EVERY_S,
+    MAIL_EVERY_S,
     PARTITIONS_EVERY_S,
     SETTLE_EVERY_S,
     SWEEP_EVERY_S,
@@ -25,7 +26,9 @@ from api.listener.chores import (
     Sweeper,
     drop_expired,
     every,
+    forget_mails,
     make_partitions,
+    send_mails,
     settle_due,
     work_in_background,
 )
@@ -93,6 +96,8 @@ def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> 
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: drop_expired(storage, settings))),
+        asyncio.create_task(every(MAIL_EVERY_S, lambda: send_mails(storage, settings))),
+        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: forget_mails(storage))),
     ]
 
 

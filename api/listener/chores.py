@@ -1,4 +1,4 @@
-"""What a listener does by the clock: commands, settling, live state, background work, partitions. No messages here."""
+"""What a listener does by the clock: commands, settling, live state, mails, partitions. No message is read here."""
 
 import asyncio
 import contextlib
@@ -20,6 +20,8 @@ from api.charge_points.remote_start import give_up
 from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
+from api.mail import sending
+from api.mail.transport import make_deliver
 from api.settings import Settings
 from api.settlement.settling import settle_next
 from wire.messages import Command
@@ -33,6 +35,7 @@ MOST_SETTLED: Final = 1000
 """Sessions that one turn settles at most; what is left waits for the next."""
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
+MAIL_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
 GONE: Final = "The connection for which it was meant is gone."
@@ -85,6 +88,16 @@ async def settle_due(storage: Storage, fee_bp: int) -> None:
     for _ in range(MOST_SETTLED):
         if not await storage.attempt(settle_one):
             return
+
+
+async def send_mails(storage: Storage, settings: Settings) -> None:
+    """Sends what the outbox holds; listeners share the work by its locks."""
+    await sending.send_due(storage.attempt, make_deliver(settings))
+
+
+async def forget_mails(storage: Storage) -> None:
+    """Rows of mails that were sent or given up long ago."""
+    await storage.attempt(lambda connection: sending.forget_old(connection, datetime.now(UTC)))
 
 
 class Sweeper:

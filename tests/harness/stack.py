@@ -117,6 +117,7 @@ class Stack:
             "PYTHONWARNINGS": "error::DeprecationWarning:api,error::DeprecationWarning:ocpp_gateway",
             "LOG_FORMAT": "console",
             "FILES_DIR": str(self.folder / "files"),
+            "MAIL_DIR": str(self.folder / "mails"),
             **settings,
         }
         with log.open("wb") as output:
