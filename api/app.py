@@ -44,13 +44,14 @@ from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
 from api.health import router as health_router
-from api.identity import id_tag_routes
+from api.identity import account_routes, id_tag_routes
 from api.identity import routes as identity_routes
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
 from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
+from api.rate_limits import RateLimits, Throttle
 from api.settings import Settings, SettingsError, read_settings
 from api.settlement import decision_routes
 from api.settlement import routes as settlement_routes
@@ -65,6 +66,7 @@ GRACE_S: Final = 10
 """How long requests may go on after the signal to stop."""
 ROUTERS: Final = (
     identity_routes.router,
+    account_routes.router,
     charge_point_routes.router,
     message_routes.router,
     quirk_routes.router,
@@ -116,6 +118,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.database = Database(make_engine(settings))
     app.state.bus = make_bus(settings)
     app.state.dispatcher = Dispatcher(app.state.database, app.state.bus)
+    app.state.rate_limits = RateLimits(settings)
     app.state.metrics = CollectorRegistry()
     app.state.newest_revision = newest_revision()
     install_handlers(app)
@@ -123,6 +126,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     install_docs(app)
     largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
+    app.add_middleware(Throttle, limits=app.state.rate_limits)
     app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app
 
@@ -140,6 +144,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     finally:
         await end_tasks(notices)
         app.state.passwords.close()
+        await app.state.rate_limits.close()
         await app.state.bus.close()
         await app.state.database.close()
 

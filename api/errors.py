@@ -6,6 +6,7 @@ ApiError
 |   +-- WrongCredentials        e-mail or password, never which
 +-- NotAllowed             403  the caller sees the resource but may not do this
 |   +-- ChargingRefused         who may charge said no; `detail` says why
+|   +-- WrongPassword           the password that was asked for once more
 +-- NotFound               404  it does not exist, or the caller may not see it
 +-- MethodNotAllowed       405  the path exists, the method does not
 +-- Conflict               409  the state of the resource forbids it
@@ -13,6 +14,8 @@ ApiError
 +-- TooLarge               413  the body is above its limit
 +-- Invalid                422  a field has a wrong value
 |   +-- KeyReused               the Idempotency-Key belongs to another request
++-- LinkExpired            410  the secret of a mail is unknown, used or expired
++-- TooManyRequests        429  asked too often; Retry-After says when to ask again
 +-- InternalError          500  our fault; the log has the request id
 +-- Unavailable            503  something that we need is down; Retry-After says when to ask again
     +-- DatabaseAway
@@ -35,6 +38,7 @@ class ApiError(Exception):
         super().__init__(detail or self.example)
         self.detail = detail or self.example
         self.members = members
+        self.more_headers: dict[str, str] = {}
 
 
 class BadRequest(ApiError):
@@ -79,6 +83,14 @@ class ChargingRefused(NotAllowed):
     slug = "charging-refused"
     title = "Charging refused"
     example = "The owner of this charge point has not shared it with the holder of this id tag."
+
+
+class WrongPassword(NotAllowed):
+    """The password that was asked for once more is not the caller's."""
+
+    slug = "wrong-password"
+    title = "Wrong password"
+    example = "This is not the password of your account."
 
 
 class NotFound(ApiError):
@@ -146,6 +158,31 @@ class KeyReused(Invalid):
     slug = "idempotency-key-reused"
     title = "Idempotency-Key used before"
     example = "This Idempotency-Key was used for a different request. Take a new one for each request."
+
+
+class LinkExpired(ApiError):
+    """The secret that a mail brought does not count; it never says why."""
+
+    status = 410
+    slug = "link-expired"
+    title = "Link expired"
+    example = "This link or code is unknown, used or expired. Ask for a new one."
+
+
+class TooManyRequests(ApiError):
+    """Asked too often."""
+
+    status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+    example = "Too many requests. Try again in 17 seconds."
+
+    @classmethod
+    def retry_after(cls, seconds: int) -> "TooManyRequests":
+        """With the header that says how long to wait."""
+        error = cls(f"Too many requests. Try again in {seconds} seconds.")
+        error.more_headers["Retry-After"] = str(seconds)
+        return error
 
 
 class InternalError(ApiError):

@@ -78,6 +78,7 @@ users = Table(
     Column("role", Text, CheckConstraint("role in ('user', 'operator')", name="role"), nullable=False,
            server_default="user"),
     Column("language", String(5), nullable=False, server_default="en"),
+    Column("email_verified_at", TIMESTAMP),
     Column("disabled_at", TIMESTAMP),
     _created_at(),
 )  # fmt: skip
@@ -130,6 +131,24 @@ id_tags = Table(
     _created_at(),
     comment="OCPP idTags are case-insensitive: stored in upper case.",
 )
+
+email_tokens = Table(
+    "email_tokens",
+    metadata,
+    _uuid_key(),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("purpose", Text, CheckConstraint("purpose in ('verify', 'reset', 'change_email')", name="purpose"),
+           nullable=False),
+    Column("email", Text, CheckConstraint("email = lower(email)", name="email_lower"), nullable=False, index=True),
+    Column("user_id", ForeignKey("users.id"), index=True),
+    Column("registration", JSONB),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    _created_at(),
+    CheckConstraint("(purpose = 'verify') = (user_id is null)", name="account"),
+    CheckConstraint("(purpose = 'verify') = (registration is not null)", name="registration"),
+    comment="SHA-256 of each secret that a mail brought and that counts still; using it removes it. registration: the "
+    "account that is made by it, its password as a hash.",
+)  # fmt: skip
 
 mails = Table(
     "mails",

@@ -5,12 +5,18 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+import limits
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message is one sentence that names the variable."""
+
+
+def is_off(limit: str) -> bool:
+    """Whether a limit allows everything."""
+    return limit.strip().lower() == "off"
 
 
 class Settings(BaseSettings):
@@ -55,6 +61,12 @@ class Settings(BaseSettings):
     message_log_days: int = Field(default=30, ge=1, le=3660)
     meter_values_months: int = Field(default=0, ge=0, le=1200)
     """0 keeps them for ever. Rated sessions keep the samples that they used in their charge detail record."""
+    email_verification: Literal["required", "off"] = "required"
+    """Whether an account needs an e-mail address at which its mails arrive."""
+    log_in_limit_address: str = "60/5 minutes"
+    log_in_limit_account: str = "10/5 minutes"
+    rate_limit_address: str = "3000/minute"
+    rate_limit_account: str = "1200/minute"
     public_url: str = ""
     """Where people's links in mails lead; empty: `public_api_url`."""
     smtp_host: str = ""
@@ -79,10 +91,27 @@ class Settings(BaseSettings):
             raise ValueError("must start with postgresql://")
         return value
 
+    @field_validator(
+        "log_in_limit_address", "log_in_limit_account", "rate_limit_address", "rate_limit_account", mode="after"
+    )
+    @classmethod
+    def _is_limit(cls, value: str) -> str:
+        if not is_off(value):
+            try:
+                limits.parse_many(value)
+            except ValueError:
+                raise ValueError("must be such as 10/5 minutes, or off") from None
+        return value
+
     @cached_property
     def asyncpg_dsn(self) -> str:
         """`database_url` as asyncpg reads it."""
         return as_asyncpg(self.database_url.get_secret_value())
+
+    @cached_property
+    def links_url(self) -> str:
+        """Where the links of mails lead."""
+        return self.public_url or self.public_api_url
 
     @cached_property
     def owner_dsn(self) -> str:

@@ -92,6 +92,7 @@ class Services:
             "PUBLIC_API_URL": where.api,
             "PUBLIC_OCPP_URL": where.wallbox,
             "FILES_DIR": str(self.folder.path / "files"),
+            "EMAIL_VERIFICATION": "off",
             "MAIL_DIR": str(self.folder.path / "mails"),
         }
 

@@ -2,16 +2,12 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.identity import operations
 from api.schema import users
-
-SHORTEST_PASSWORD: Final = 10
-"""As in the registration by HTTP."""
 
 
 class Standing(Enum):

@@ -26,14 +26,27 @@ class OpenSession:
 
 
 async def register(
-    connection: AsyncConnection, *, email: str, password_hash: str, display_name: str, language: str, now: datetime
+    connection: AsyncConnection,
+    *,
+    email: str,
+    password_hash: str,
+    display_name: str,
+    language: str,
+    verified_at: datetime | None = None,
+    now: datetime,
 ) -> Row[Any]:
     """A new user with an id tag for starting sessions from the app.
 
     Raises:
         Conflict: the e-mail has an account.
     """
-    values = {"email": email, "password_hash": password_hash, "display_name": display_name, "language": language}
+    values: dict[str, Any] = {
+        "email": email,
+        "password_hash": password_hash,
+        "display_name": display_name,
+        "language": language,
+    }
+    values["email_verified_at"] = verified_at
     statement = upsert(users).values(**values, created_at=now).on_conflict_do_nothing().returning(users)
     user: Row[Any] | None = (await connection.execute(statement)).one_or_none()
     if user is None:

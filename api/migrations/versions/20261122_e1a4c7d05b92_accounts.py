@@ -1,4 +1,4 @@
-"""accounts: mails
+"""accounts: mails, and the secrets that they bring
 
 Revision: e1a4c7d05b92, after a7d3e9b1c504.
 """
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 revision: str = "e1a4c7d05b92"
 down_revision: str | Sequence[str] | None = "a7d3e9b1c504"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
-READ_AND_WRITE = ("mails",)
+READ_AND_WRITE = ("mails", "email_tokens")
 
 
 def grant_rights() -> None:
@@ -46,10 +47,40 @@ def make_mails() -> None:
     op.create_index("ix_mails_due", "mails", ["next_attempt_at"], postgresql_where=sa.text("status = 'queued'"))
 
 
+def make_email_tokens() -> None:
+    op.create_table(
+        "email_tokens",
+        sa.Column("id", sa.UUID(), server_default=sa.text("gen_random_uuid()"), nullable=False),
+        sa.Column("digest", sa.LargeBinary(), nullable=False),
+        sa.Column("purpose", sa.Text(), nullable=False),
+        sa.Column("email", sa.Text(), nullable=False),
+        sa.Column("user_id", sa.UUID(), nullable=True),
+        sa.Column("registration", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), server_default=sa.text("now()"), nullable=False),
+        sa.CheckConstraint("purpose in ('verify', 'reset', 'change_email')", name=op.f("ck_email_tokens_purpose")),
+        sa.CheckConstraint("email = lower(email)", name=op.f("ck_email_tokens_email_lower")),
+        sa.CheckConstraint("(purpose = 'verify') = (user_id is null)", name=op.f("ck_email_tokens_account")),
+        sa.CheckConstraint(
+            "(purpose = 'verify') = (registration is not null)", name=op.f("ck_email_tokens_registration")
+        ),
+        sa.ForeignKeyConstraint(["user_id"], ["users.id"], name=op.f("fk_email_tokens_user_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_email_tokens")),
+        sa.UniqueConstraint("digest", name=op.f("uq_email_tokens_digest")),
+        comment="SHA-256 of each secret that a mail brought and that counts still; using it removes it. registration: the account that is made by it, its password as a hash.",
+    )
+    op.create_index(op.f("ix_email_tokens_email"), "email_tokens", ["email"])
+    op.create_index(op.f("ix_email_tokens_user_id"), "email_tokens", ["user_id"])
+
+
 def upgrade() -> None:
+    op.add_column("users", sa.Column("email_verified_at", sa.DateTime(timezone=True), nullable=True))
     make_mails()
+    make_email_tokens()
     grant_rights()
 
 
 def downgrade() -> None:
+    op.drop_table("email_tokens")
     op.drop_table("mails")
+    op.drop_column("users", "email_verified_at")
