@@ -18,7 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
-from api.administration import mail_routes
+from api.administration import mail_routes, personal_data_routes, user_routes
 from api.bus import end_tasks, make_bus
 from api.charge_points import (
     auto_configuration_routes,
@@ -44,7 +44,7 @@ from api.database import Database, make_engine
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
 from api.health import router as health_router
-from api.identity import account_routes, id_tag_routes
+from api.identity import account_routes, id_tag_routes, session_routes
 from api.identity import routes as identity_routes
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
@@ -55,6 +55,7 @@ from api.rate_limits import RateLimits, Throttle
 from api.settings import Settings, SettingsError, read_settings
 from api.settlement import decision_routes
 from api.settlement import routes as settlement_routes
+from api.sharing import learning_routes
 from api.sharing import routes as sharing_routes
 from api.transactions import replay_routes
 from api.transactions import routes as transaction_routes
@@ -67,6 +68,8 @@ GRACE_S: Final = 10
 ROUTERS: Final = (
     identity_routes.router,
     account_routes.router,
+    session_routes.router,
+    personal_data_routes.router,
     charge_point_routes.router,
     message_routes.router,
     quirk_routes.router,
@@ -90,7 +93,9 @@ ROUTERS: Final = (
     settlement_routes.router,
     sharing_routes.router,
     id_tag_routes.router,
+    learning_routes.router,
     mail_routes.router,
+    user_routes.router,
     health_router,
 )
 

@@ -67,7 +67,7 @@ async def _create_operator(settings: Settings, email: str, *, password_stdin: bo
         async with database.transaction() as connection:
             found = await operators.standing(connection, email)
             if found is Standing.USER:
-                await operators.promote(connection, email)
+                await operators.promote(connection, email, datetime.now(UTC))
                 return f"{email} is an operator now; the password is as it was."
         if found is Standing.OPERATOR:
             return f"{email} is an operator already."

@@ -10,6 +10,7 @@ ApiError
 +-- NotFound               404  it does not exist, or the caller may not see it
 +-- MethodNotAllowed       405  the path exists, the method does not
 +-- Conflict               409  the state of the resource forbids it
+|   +-- ErasureRefused          something has to be settled first; `reasons` says what
 |   +-- InProgress              the same Idempotency-Key is being worked on
 +-- TooLarge               413  the body is above its limit
 +-- Invalid                422  a field has a wrong value
@@ -118,6 +119,14 @@ class Conflict(ApiError):
     slug = "conflict"
     title = "Conflict"
     example = "The resource is in a state that does not allow this."
+
+
+class ErasureRefused(Conflict):
+    """An account cannot be erased yet; `reasons` says why."""
+
+    slug = "erasure-refused"
+    title = "Not yet"
+    example = "Delete your charge points, or hand them over; A balance is not zero"
 
 
 class InProgress(Conflict):

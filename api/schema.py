@@ -80,7 +80,9 @@ users = Table(
     Column("language", String(5), nullable=False, server_default="en"),
     Column("email_verified_at", TIMESTAMP),
     Column("disabled_at", TIMESTAMP),
+    Column("erased_at", TIMESTAMP),
     _created_at(),
+    CheckConstraint("erased_at is null or disabled_at is not null", name="erased_is_disabled"),
 )  # fmt: skip
 
 sessions = Table(
@@ -127,6 +129,13 @@ id_tags = Table(
     Column("kind", Text, CheckConstraint("kind in ('card', 'app')", name="kind"), nullable=False),
     Column("label", Text, nullable=False, server_default=""),
     Column("blocked", Boolean, nullable=False, server_default=text("false")),
+    Column(
+        "concurrency_limit",
+        SmallInteger,
+        CheckConstraint("concurrency_limit between 1 and 100", name="concurrency_limit"),
+        nullable=False,
+        server_default=text("1"),
+    ),
     Column("expires_at", TIMESTAMP),
     _created_at(),
     comment="OCPP idTags are case-insensitive: stored in upper case.",
@@ -170,6 +179,20 @@ mails = Table(
     Index("ix_mails_due", "next_attempt_at", postgresql_where=text("status = 'queued'")),
     comment="The outbox. The body may hold a secret link, so it goes as soon as the mail is sent or given up.",
 )  # fmt: skip
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", TIMESTAMP, nullable=False),
+    Column("actor_id", ForeignKey("users.id"), comment="null: the command line"),
+    Column("action", Text, nullable=False),
+    Column("subject_id", UUID(as_uuid=True), comment="of what the action names"),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("ix_audit_log_actor_id_id", "actor_id", "id"),
+    Index("ix_audit_log_subject_id_id", "subject_id", "id"),
+    comment="Who did what, by opaque ids. The restricted role may only read and add.",
+)
 
 # --- charge points --------------------------------------------------------------------------------------------------
 
@@ -231,6 +254,21 @@ connectors = Table(
     Column("epoch", BigInteger, nullable=False),
     Column("sequence", BigInteger, nullable=False),
     comment="The newest StatusNotification of each connector; 0 is the charge point as a whole.",
+)
+
+learning_windows = Table(
+    "learning_windows",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("closed_at", TIMESTAMP),
+    Column("id_tag_id", ForeignKey("id_tags.id", ondelete="SET NULL"), index=True),
+    _created_at(),
+    Index("uq_learning_windows_open", "charge_point_id", unique=True, postgresql_where=text("closed_at is null")),
+    comment="While one is open, the next unknown card at the charge point becomes a card of this user.",
 )
 
 tariffs = Table(

@@ -94,8 +94,8 @@ async def send_again(connection: AsyncConnection, email: str, public_url: str, n
         await _repeat(connection, asked, public_url, now)
 
 
-async def send_again_by_id(connection: AsyncConnection, token_id: UUID, public_url: str, now: datetime) -> None:
-    """The same for an operator.
+async def send_again_by_id(connection: AsyncConnection, token_id: UUID, public_url: str, now: datetime) -> str:
+    """The same for an operator; returns the address.
 
     Raises:
         NotFound: no such registration waits.
@@ -104,6 +104,7 @@ async def send_again_by_id(connection: AsyncConnection, token_id: UUID, public_u
     if asked is None:
         raise NotFound
     await _repeat(connection, asked, public_url, now)
+    return str(asked.email)
 
 
 async def _repeat(connection: AsyncConnection, asked: Row[Any], public_url: str, now: datetime) -> None:

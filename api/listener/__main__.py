@@ -26,7 +26,7 @@ from api.listener.chores import (
     Sweeper,
     drop_expired,
     every,
-    forget_mails,
+    forget,
     make_partitions,
     send_mails,
     settle_due,
@@ -97,7 +97,7 @@ def chores(settings: Settings, storage: Storage, bus: Bus, listener_id: str) -> 
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: drop_expired(storage, settings))),
         asyncio.create_task(every(MAIL_EVERY_S, lambda: send_mails(storage, settings))),
-        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: forget_mails(storage))),
+        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: forget(storage))),
     ]
 
 

@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from api import idempotency
 from api.bus import Bus
 from api.charge_points import background, command_state, reservations
 from api.charge_points.certificates import sign_requested
@@ -38,6 +39,8 @@ BACKGROUND_EVERY_S: Final = 2.0
 MAIL_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
+FORGET_EMAIL_TOKENS: Final = "delete from email_tokens where expires_at < $1"
+FORGET_ANSWERS: Final = "delete from idempotency_keys where created_at < $1"
 GONE: Final = "The connection for which it was meant is gone."
 REBUILD_LEASE_S: Final = 10
 """A listener that dies while it rebuilds is followed by another after this long."""
@@ -95,9 +98,12 @@ async def send_mails(storage: Storage, settings: Settings) -> None:
     await sending.send_due(storage.attempt, make_deliver(settings))
 
 
-async def forget_mails(storage: Storage) -> None:
-    """Rows of mails that were sent or given up long ago."""
-    await storage.attempt(lambda connection: sending.forget_old(connection, datetime.now(UTC)))
+async def forget(storage: Storage) -> None:
+    """Rows about people that nobody needs any more: mails of long ago, secrets and answers that count no more."""
+    now = datetime.now(UTC)
+    await storage.attempt(lambda connection: sending.forget_old(connection, now))
+    await storage.attempt(lambda connection: connection.execute(FORGET_EMAIL_TOKENS, now))
+    await storage.attempt(lambda connection: connection.execute(FORGET_ANSWERS, now - idempotency.KEPT))
 
 
 class Sweeper:

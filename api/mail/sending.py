@@ -77,5 +77,5 @@ async def _send(attempt: Attempt, deliver: Deliver, mail: Mail) -> bool:
 
 
 async def forget_old(connection: asyncpg.Connection, now: datetime) -> None:
-    """Removes what was finished long ago."""
+    """Removes what was sent or given up long ago."""
     await connection.execute(FORGET, now - KEPT)

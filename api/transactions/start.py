@@ -125,7 +125,14 @@ async def _start(
     await lock_charge_point(connection, call.charge_point_id)
     charge_point = await connection.fetchrow(CHARGE_POINT, charge_point_id)
     arrival = _Arrival(charge_point_id, request, at, **charge_point)
-    decision = await authorize(connection, charge_point_id, request.tag, at, starting_on=request.connector_id)
+    decision = await authorize(
+        connection,
+        charge_point_id,
+        request.tag,
+        at,
+        starting_on=request.connector_id,
+        presented_at=min(request.started_at, at),
+    )
     found = await _find(connection, arrival)
     if isinstance(found, NewStart):
         repeated = await repeated_start(connection, call.charge_point_id, arrival.quirks, request, at)

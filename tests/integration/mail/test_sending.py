@@ -138,6 +138,33 @@ async def test_without_a_server_each_mail_is_a_file_of_our_own_and_the_log_tells
     assert "#abc" not in listener.said()
 
 
+async def test_what_nobody_needs_any_more_is_forgotten(connection: asyncpg.Connection, listen: StartListener) -> None:
+    await post(connection)
+    await connection.execute("update mails set status = 'sent', body = null, finished_at = now() - interval '31 days'")
+    user = await connection.fetchval("insert into users (email, password_hash) values ('a@b.cz', '') returning id")
+    await connection.execute(
+        """insert into email_tokens (digest, purpose, email, user_id, expires_at)
+           values ('a', 'reset', 'a@b.cz', $1, now() - interval '1 day'),
+               ('b', 'reset', 'a@b.cz', $1, now() + '1 day')""",
+        user,
+    )
+    await connection.execute(
+        """insert into idempotency_keys (user_id, key, request_digest, created_at)
+           values ($1, 'old', '', now() - interval '2 days'), ($1, 'new', '', now())""",
+        user,
+    )
+    listen()
+
+    async def left() -> bool:
+        counts = [
+            await connection.fetchval(f"select count(*) from {table}")
+            for table in ("mails", "email_tokens", "idempotency_keys")
+        ]
+        return counts == [0, 1, 1]
+
+    await eventually(left, "what has expired to go, and nothing else")
+
+
 async def test_a_mail_whose_process_died_is_sent_by_the_next_one(
     connection: asyncpg.Connection, mail_server: StartMailServer, listen: StartListener
 ) -> None:
