@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from sqlalchemy import Row
 
 from api.database import Database
 from api.errors import BadRequest, Conflict, LinkExpired, WrongPassword
@@ -157,9 +158,11 @@ async def change_password(
     now: Now,
 ) -> None:
     """Replaces the password; every other log-in of the account ends."""
-    await check_password(body.old_password, caller, passwords, database, limits)
+    user = await check_password(body.old_password, caller, passwords, database, limits)
     password_hash = await passwords.hash(body.new_password)
     async with database.transaction() as connection:
+        if not await operations.is_unchanged(connection, user):
+            raise WrongPassword
         await recovery.change_password(connection, caller.user_id, caller.session_id, password_hash, now)
 
 
@@ -190,8 +193,8 @@ async def request_email(
 
 async def check_password(
     password: str, caller: Caller, passwords: Passwords, database: Database, limits: RateLimits
-) -> None:
-    """Asks for the password once more; wrong ones are counted as wrong log-ins of the account.
+) -> Row[Any]:
+    """Asks for the password once more; wrong ones are counted as wrong log-ins of the account. Returns the user.
 
     Raises:
         WrongPassword: it is not the caller's.
@@ -203,3 +206,4 @@ async def check_password(
     if not await passwords.verify(password, user.password_hash):
         raise WrongPassword
     await limits.forgive(limits.log_in_account, user.email)
+    return user

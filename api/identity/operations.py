@@ -61,6 +61,15 @@ async def find_by_email(connection: AsyncConnection, email: str) -> Row[Any] | N
     return (await connection.execute(query)).one_or_none()
 
 
+async def is_unchanged(connection: AsyncConnection, user: Row[Any]) -> bool:
+    """Whether the password that was checked still is the user's, and stays it until the commit.
+
+    Passwords are checked outside of a transaction: one that is replaced meanwhile must not open anything any more.
+    """
+    this = (users.c.id == user.id, users.c.password_hash == user.password_hash, users.c.disabled_at.is_(None))
+    return (await connection.execute(select(users.c.id).where(*this).with_for_update())).first() is not None
+
+
 async def find_user(connection: AsyncConnection, user_id: UUID) -> Row[Any]:
     """The user of a caller."""
     row: Row[Any] = (await connection.execute(select(users).where(users.c.id == user_id))).one()

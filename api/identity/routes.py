@@ -191,6 +191,8 @@ async def log_in(
     await limits.forgive(limits.log_in_account, email)
     newer_hash = await passwords.hash(password) if needs_update(user.password_hash) else None
     async with database.transaction() as connection:
+        if not await operations.is_unchanged(connection, user):
+            raise WrongCredentials
         if newer_hash:
             await operations.store_password_hash(connection, user.id, newer_hash)
         agent = user_agent.encode("ascii", "replace").decode()

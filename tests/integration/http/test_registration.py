@@ -1,6 +1,7 @@
 """Registering with a proven address, new passwords, new addresses: secrets of mails count once, and tell nothing."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx
@@ -8,6 +9,7 @@ import pytest
 
 from tests.integration.http.site import Person, Site
 from tests.integration.http.test_accounts import PASSWORD, log_in, registration
+from tests.integration.listener.gateway import eventually
 
 JANA = "jana@example.org"
 NEW = "another battery staple"
@@ -173,6 +175,31 @@ class TestReset:
         before = len(await strict_site.mails(JANA))
         assert (await client.post("/auth/reset-request", json={"email": JANA})).status_code == 202
         assert len(await strict_site.mails(JANA)) == before
+
+
+async def test_a_password_that_is_replaced_while_it_is_checked_opens_nothing(strict_site: Site, jana: Person) -> None:
+    client = strict_site.client()
+    bodies = {"old_password": PASSWORD, "new_password": NEW}
+    attempts: list[Callable[[], Awaitable[httpx.Response]]] = [
+        lambda: log_in(client, JANA),
+        lambda: jana.http.post("/me/password", json=bodies),
+    ]
+    for attempt, refused in zip(attempts, (401, 403), strict=True):
+        before = await strict_site.value("select password_hash from users")
+        async with strict_site.sql() as connection:
+            async with connection.transaction():
+                await connection.execute("update users set password_hash = 'replaced'")
+                answer: asyncio.Task[httpx.Response] = asyncio.create_task(attempt())  # type: ignore[arg-type]
+
+                async def is_waiting() -> bool:
+                    waiting = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = $1"
+                    name = await connection.fetchval("select current_database()")
+                    return bool(await strict_site.value(waiting, name))
+
+                await eventually(is_waiting, "the request to wait for the row")
+            assert (await answer).status_code == refused
+        await strict_site.execute("update users set password_hash = $1", before)
+    assert await strict_site.value("select count(*) from sessions where revoked_at is null") == 1
 
 
 class TestChangeOfPassword:
