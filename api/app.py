@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
+from api.administration import mail_routes, personal_data_routes, user_routes
 from api.bus import end_tasks, make_bus
 from api.charge_points import (
     auto_configuration_routes,
@@ -50,13 +51,14 @@ from api.events import routes as event_routes
 from api.events.feed import Feed
 from api.events.hub import Hub
 from api.health import router as health_router
-from api.identity import id_tag_routes
+from api.identity import account_routes, id_tag_routes, session_routes
 from api.identity import routes as identity_routes
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
 from api.logs import configure_logs
 from api.migrations import newest_revision
 from api.problems import install_handlers
+from api.rate_limits import RateLimits, Throttle
 from api.settings import Settings, SettingsError, read_settings
 from api.settlement import (
     bank_routes,
@@ -70,7 +72,7 @@ from api.settlement import (
     review_routes,
 )
 from api.settlement import routes as settlement_routes
-from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, location_routes
+from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, learning_routes, location_routes
 from api.sharing import routes as sharing_routes
 from api.tariffs import price_routes
 from api.tariffs import routes as tariff_routes
@@ -84,6 +86,9 @@ GRACE_S: Final = 10
 """How long requests may go on after the signal to stop."""
 ROUTERS: Final = (
     identity_routes.router,
+    account_routes.router,
+    session_routes.router,
+    personal_data_routes.router,
     charge_point_routes.router,
     message_routes.router,
     quirk_routes.router,
@@ -128,6 +133,9 @@ ROUTERS: Final = (
     event_routes.router,
     live_routes.router,
     webhook_routes.router,
+    learning_routes.router,
+    mail_routes.router,
+    user_routes.router,
     health_router,
 )
 
@@ -157,6 +165,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.bus = make_bus(settings)
     app.state.dispatcher = Dispatcher(app.state.database, app.state.bus)
     app.state.feed = Feed(app.state.database, app.state.bus, Hub())
+    app.state.rate_limits = RateLimits(settings)
     app.state.metrics = CollectorRegistry()
     app.state.newest_revision = newest_revision()
     install_handlers(app)
@@ -164,6 +173,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(router)
     install_docs(app)
     largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
+    app.add_middleware(Throttle, limits=app.state.rate_limits)
     app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app
 
@@ -183,6 +193,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         await end_tasks(notices, *feeding)
         app.state.passwords.close()
         app.state.workshop.close()
+        await app.state.rate_limits.close()
         await app.state.bus.close()
         await app.state.database.close()
 

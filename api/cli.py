@@ -15,14 +15,14 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from api.administration import backups, books, operators
 from api.administration.doctor import examine_database, examine_redis, examine_settings
-from api.administration.operators import SHORTEST_PASSWORD, Standing
+from api.administration.operators import Standing
 from api.administration.reachability import examine_way_in
 from api.administration.secret_rotation import RotationError, new_secret, rotate_file
 from api.administration.verdicts import Finding
 from api.database import Database, make_engine
 from api.errors import ApiError
 from api.identity.email import normalise_email
-from api.identity.passwords import Passwords
+from api.identity.passwords import SHORTEST_PASSWORD, Passwords
 from api.settings import Settings, SettingsError, read_settings
 from api.settlement import bank
 from api.settlement.bank_statement import StatementError, read_statement
@@ -70,7 +70,7 @@ async def _create_operator(settings: Settings, email: str, *, password_stdin: bo
         async with database.transaction() as connection:
             found = await operators.standing(connection, email)
             if found is Standing.USER:
-                await operators.promote(connection, email)
+                await operators.promote(connection, email, datetime.now(UTC))
                 return f"{email} is an operator now; the password is as it was."
         if found is Standing.OPERATOR:
             return f"{email} is an operator already."

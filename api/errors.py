@@ -7,15 +7,19 @@ ApiError
 +-- CreditTooLow           402  the driver's money does not cover it; `missing_minor` says by how much
 +-- NotAllowed             403  the caller sees the resource but may not do this
 |   +-- ChargingRefused         who may charge said no; `detail` says why
+|   +-- WrongPassword           the password that was asked for once more
 +-- NotFound               404  it does not exist, or the caller may not see it
 +-- MethodNotAllowed       405  the path exists, the method does not
 +-- Conflict               409  the state of the resource forbids it
+|   +-- ErasureRefused          something has to be settled first; `reasons` says what
 |   +-- InProgress              the same Idempotency-Key is being worked on
 |   +-- PriceChanged            the price that was shown holds no more; `price` is the new one
 +-- TooLarge               413  the body is above its limit
 +-- Invalid                422  a field has a wrong value
 |   +-- KeyReused               the Idempotency-Key belongs to another request
-+-- TooManyStreams         429  the caller has as many event streams open as one may have
++-- LinkExpired            410  the secret of a mail is unknown, used or expired
++-- TooManyRequests        429  asked too often; Retry-After says when to ask again
+|   +-- TooManyStreams          the caller has as many event streams open as one may have
 +-- InternalError          500  our fault; the log has the request id
 +-- Unavailable            503  something that we need is down; Retry-After says when to ask again
     +-- DatabaseAway
@@ -38,6 +42,7 @@ class ApiError(Exception):
         super().__init__(detail or self.example)
         self.detail = detail or self.example
         self.members = members
+        self.more_headers: dict[str, str] = {}
 
 
 class BadRequest(ApiError):
@@ -93,6 +98,14 @@ class ChargingRefused(NotAllowed):
     example = "The owner of this charge point has not shared it with the holder of this id tag."
 
 
+class WrongPassword(NotAllowed):
+    """The password that was asked for once more is not the caller's."""
+
+    slug = "wrong-password"
+    title = "Wrong password"
+    example = "This is not the password of your account."
+
+
 class NotFound(ApiError):
     """It does not exist, or the caller may not see it: the answer is the same."""
 
@@ -118,6 +131,14 @@ class Conflict(ApiError):
     slug = "conflict"
     title = "Conflict"
     example = "The resource is in a state that does not allow this."
+
+
+class ErasureRefused(Conflict):
+    """An account cannot be erased yet; `reasons` says why."""
+
+    slug = "erasure-refused"
+    title = "Not yet"
+    example = "Delete your charge points, or hand them over; A balance is not zero"
 
 
 class InProgress(Conflict):
@@ -168,10 +189,34 @@ class KeyReused(Invalid):
     example = "This Idempotency-Key was used for a different request. Take a new one for each request."
 
 
-class TooManyStreams(ApiError):
-    """The caller, or this process, has as many event streams open as there may be."""
+class LinkExpired(ApiError):
+    """The secret that a mail brought does not count; it never says why."""
+
+    status = 410
+    slug = "link-expired"
+    title = "Link expired"
+    example = "This link or code is unknown, used or expired. Ask for a new one."
+
+
+class TooManyRequests(ApiError):
+    """Asked too often."""
 
     status = 429
+    slug = "too-many-requests"
+    title = "Too many requests"
+    example = "Too many requests. Try again in 17 seconds."
+
+    @classmethod
+    def retry_after(cls, seconds: int) -> "TooManyRequests":
+        """With the header that says how long to wait."""
+        error = cls(f"Too many requests. Try again in {seconds} seconds.")
+        error.more_headers["Retry-After"] = str(seconds)
+        return error
+
+
+class TooManyStreams(TooManyRequests):
+    """The caller, or this process, has as many event streams open as there may be."""
+
     slug = "too-many-streams"
     title = "Too many event streams"
     example = "Too many event streams are open. Close one, or try again in a few seconds."

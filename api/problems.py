@@ -24,6 +24,7 @@ from api.errors import (
     NotFound,
     RedisAway,
     TooLarge,
+    TooManyRequests,
     Unauthenticated,
     Unavailable,
 )
@@ -61,7 +62,7 @@ class Problem(BaseModel):
 
 def problem_response(error: ApiError, path: str, request_id: str) -> Response:
     """The answer that says what went wrong."""
-    headers = {**error.headers, "X-Request-Id": request_id, "Cache-Control": "no-store"}
+    headers = {**error.headers, **error.more_headers, "X-Request-Id": request_id, "Cache-Control": "no-store"}
     body = orjson.dumps(_document(type(error), error.detail, path, request_id) | error.members, default=str)
     return Response(body, error.status, headers, MEDIA_TYPE)
 
@@ -133,8 +134,8 @@ def _on_redis_error(request: Request, error: Exception) -> Response:
 
 
 def problem_docs(*kinds: type[ApiError], public: bool = False) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: `kinds`, and those that every route has (401 unless `public`, 422, 500, 503)."""
-    always: list[type[ApiError]] = [Invalid, InternalError, Unavailable]
+    """The `responses` of a route: `kinds`, and those that every route has (401 unless `public`, 422, 429, 500, 503)."""
+    always: list[type[ApiError]] = [Invalid, TooManyRequests, InternalError, Unavailable]
     if not public:
         always.append(Unauthenticated)
     by_status: dict[int, list[type[ApiError]]] = {}

@@ -80,8 +80,11 @@ users = Table(
     Column("role", Text, CheckConstraint("role in ('user', 'operator')", name="role"), nullable=False,
            server_default="user"),
     Column("language", String(5), nullable=False, server_default="en"),
+    Column("email_verified_at", TIMESTAMP),
     Column("disabled_at", TIMESTAMP),
+    Column("erased_at", TIMESTAMP),
     _created_at(),
+    CheckConstraint("erased_at is null or disabled_at is not null", name="erased_is_disabled"),
 )  # fmt: skip
 
 sessions = Table(
@@ -128,6 +131,13 @@ id_tags = Table(
     Column("kind", Text, CheckConstraint("kind in ('card', 'app')", name="kind"), nullable=False),
     Column("label", Text, nullable=False, server_default=""),
     Column("blocked", Boolean, nullable=False, server_default=text("false")),
+    Column(
+        "concurrency_limit",
+        SmallInteger,
+        CheckConstraint("concurrency_limit between 1 and 100", name="concurrency_limit"),
+        nullable=False,
+        server_default=text("1"),
+    ),
     Column("expires_at", TIMESTAMP),
     _created_at(),
     comment="OCPP idTags are case-insensitive: stored in upper case.",
@@ -154,6 +164,59 @@ locations = Table(
     CheckConstraint("(latitude is null) = (longitude is null)", name="coordinates"),
     UniqueConstraint("id", "owner_id"),
     comment="Where charge points stand; OCPI 2.2.1 terms: country is ISO 3166-1 alpha-3, opening_times is Hours.",
+)  # fmt: skip
+
+email_tokens = Table(
+    "email_tokens",
+    metadata,
+    _uuid_key(),
+    Column("digest", LargeBinary, nullable=False, unique=True),
+    Column("purpose", Text, CheckConstraint("purpose in ('verify', 'reset', 'change_email')", name="purpose"),
+           nullable=False),
+    Column("email", Text, CheckConstraint("email = lower(email)", name="email_lower"), nullable=False, index=True),
+    Column("user_id", ForeignKey("users.id"), index=True),
+    Column("registration", JSONB),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    _created_at(),
+    CheckConstraint("(purpose = 'verify') = (user_id is null)", name="account"),
+    CheckConstraint("(purpose = 'verify') = (registration is not null)", name="registration"),
+    comment="SHA-256 of each secret that a mail brought and that counts still; using it removes it. registration: the "
+    "account that is made by it, its password as a hash.",
+)  # fmt: skip
+
+mails = Table(
+    "mails",
+    metadata,
+    _uuid_key(),
+    Column("user_id", ForeignKey("users.id"), index=True),
+    Column("kind", Text, nullable=False),
+    Column("recipient", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("body", Text),
+    Column("status", Text, CheckConstraint("status in ('queued', 'sent', 'failed')", name="status"), nullable=False,
+           server_default="queued"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("next_attempt_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("last_error", Text),
+    Column("finished_at", TIMESTAMP),
+    _created_at(),
+    CheckConstraint("(status = 'queued') = (body is not null)", name="body_until_sent"),
+    Index("ix_mails_due", "next_attempt_at", postgresql_where=text("status = 'queued'")),
+    comment="The outbox. The body may hold a secret link, so it goes as soon as the mail is sent or given up.",
+)  # fmt: skip
+
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("at", TIMESTAMP, nullable=False),
+    Column("actor_id", ForeignKey("users.id"), comment="null: the command line"),
+    Column("action", Text, nullable=False),
+    Column("subject_id", UUID(as_uuid=True), comment="of what the action names"),
+    Column("details", JSONB, nullable=False, server_default=text("'{}'")),
+    Index("ix_audit_log_actor_id_id", "actor_id", "id"),
+    Index("ix_audit_log_subject_id_id", "subject_id", "id"),
+    comment="Who did what, by opaque ids. The restricted role may only read and add.",
 )
 
 # --- charge points --------------------------------------------------------------------------------------------------
@@ -251,6 +314,21 @@ connector_codes = Table(
           postgresql_where=text("revoked_at is null")),
     comment="The random token on a connector's sticker: one that counts, and those before it, which never come back.",
 )  # fmt: skip
+
+learning_windows = Table(
+    "learning_windows",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False, index=True),
+    Column("label", Text, nullable=False, server_default=""),
+    Column("expires_at", TIMESTAMP, nullable=False),
+    Column("closed_at", TIMESTAMP),
+    Column("id_tag_id", ForeignKey("id_tags.id", ondelete="SET NULL"), index=True),
+    _created_at(),
+    Index("uq_learning_windows_open", "charge_point_id", unique=True, postgresql_where=text("closed_at is null")),
+    comment="While one is open, the next unknown card at the charge point becomes a card of this user.",
+)
 
 tariffs = Table(
     "tariffs",

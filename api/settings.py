@@ -6,6 +6,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 from zoneinfo import available_timezones
 
+import limits
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -15,6 +16,11 @@ from api.accounting.money import MINOR_DIGITS
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message is one sentence that names the variable."""
+
+
+def is_off(limit: str) -> bool:
+    """Whether a limit allows everything."""
+    return limit.strip().lower() == "off"
 
 
 class Settings(BaseSettings):
@@ -32,8 +38,6 @@ class Settings(BaseSettings):
     jwt_secret_previous: SecretStr = SecretStr("")
     """The secret before this one: its tokens count for the life of an access token after the start of the process."""
     public_api_url: str = "http://127.0.0.1:8000"
-    public_url: str = "http://localhost:8000"
-    """The address at which people reach the api, in links that they are given and in QR codes."""
     public_ocpp_url: str = "wss://localhost:9000"
     """What an owner types into a wallbox, before the identity."""
     access_token_minutes: int = Field(default=15, ge=1, le=24 * 60)
@@ -73,6 +77,22 @@ class Settings(BaseSettings):
     """0 keeps them for ever. Rated sessions keep the samples that they used in their charge detail record."""
     webhook_loopback: bool = False
     """Webhooks may also be http, on any port of this machine: for tests and development."""
+    email_verification: Literal["required", "off"] = "required"
+    """Whether an account needs an e-mail address at which its mails arrive."""
+    log_in_limit_address: str = "60/5 minutes"
+    log_in_limit_account: str = "10/5 minutes"
+    rate_limit_address: str = "3000/minute"
+    rate_limit_account: str = "1200/minute"
+    public_url: str = ""
+    """Where people's links lead, in mails and on stickers; empty: `public_api_url`."""
+    smtp_host: str = ""
+    """Empty: mails go into `mail_dir`."""
+    smtp_port: int = Field(default=587, ge=1, le=65535)
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_security: Literal["starttls", "tls", "none"] = "starttls"
+    mail_from: str = "Voltuj <voltuj@localhost>"
+    mail_dir: Path = Path("mails")
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 
@@ -106,10 +126,27 @@ class Settings(BaseSettings):
             raise ValueError("must be an IANA time zone such as Europe/Prague")
         return value
 
+    @field_validator(
+        "log_in_limit_address", "log_in_limit_account", "rate_limit_address", "rate_limit_account", mode="after"
+    )
+    @classmethod
+    def _is_limit(cls, value: str) -> str:
+        if not is_off(value):
+            try:
+                limits.parse_many(value)
+            except ValueError:
+                raise ValueError("must be such as 10/5 minutes, or off") from None
+        return value
+
     @cached_property
     def asyncpg_dsn(self) -> str:
         """`database_url` as asyncpg reads it."""
         return as_asyncpg(self.database_url.get_secret_value())
+
+    @cached_property
+    def links_url(self) -> str:
+        """Where the links of mails lead."""
+        return self.public_url or self.public_api_url
 
     @cached_property
     def owner_dsn(self) -> str:

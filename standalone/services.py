@@ -93,6 +93,8 @@ class Services:
             "PUBLIC_URL": where.api,
             "PUBLIC_OCPP_URL": where.wallbox,
             "FILES_DIR": str(self.folder.path / "files"),
+            "EMAIL_VERIFICATION": "off",
+            "MAIL_DIR": str(self.folder.path / "mails"),
         }
 
     def _part(self, name: str, module: list[str], environment: dict[str, str]) -> Part:

@@ -2,16 +2,13 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Final
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import audit
 from api.identity import operations
 from api.schema import users
-
-SHORTEST_PASSWORD: Final = 10
-"""As in the registration by HTTP."""
 
 
 class Standing(Enum):
@@ -41,9 +38,11 @@ async def create(connection: AsyncConnection, email: str, password_hash: str, no
     await operations.register(
         connection, email=email, password_hash=password_hash, display_name="", language="en", now=now
     )
-    await promote(connection, email)
+    await promote(connection, email, now)
 
 
-async def promote(connection: AsyncConnection, email: str) -> None:
+async def promote(connection: AsyncConnection, email: str, now: datetime) -> None:
     """Makes an existing user an operator; the password stays."""
-    await connection.execute(update(users).where(users.c.email == email).values(role="operator"))
+    change = update(users).where(users.c.email == email).values(role="operator").returning(users.c.id)
+    user_id = (await connection.execute(change)).scalar_one()
+    await audit.record(connection, None, "user.role_changed", user_id, now, role="operator", before="user")

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Row, Select, cast, insert, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import audit
 from api.bus import LiveConnection
 from api.charge_points import command_rules, security_profile
 from api.charge_points.call_schemas import check_payload
@@ -212,6 +213,9 @@ async def create(
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))
     command_id: UUID = created.scalar_one()
     await record(connection, values, command_id, now, is_offline=live is None)
+    if caller.is_operator and call.charge_point.owner_id != caller.user_id:
+        about = {"call": call.action, "charge_point_id": str(call.charge_point.id)}
+        await audit.record(connection, caller.user_id, "command.sent", command_id, now, **about)
     pays = beginning.price is not None and beginning.driver_id not in {None, call.charge_point.owner_id}
     if live is not None and credit is not None and pays:
         await _keep(connection, beginning, command_id, credit, now)

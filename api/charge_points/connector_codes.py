@@ -33,7 +33,7 @@ def new_code() -> str:
 
 def make_url(settings: Settings, code: str) -> str:
     """The address in the QR code."""
-    return f"{settings.public_url.rstrip('/')}{PATH}/{code}"
+    return f"{settings.links_url.rstrip('/')}{PATH}/{code}"
 
 
 async def current_codes(connection: AsyncConnection, charge_point_id: UUID, now: datetime) -> Sequence[Row[Any]]:

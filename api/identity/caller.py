@@ -12,6 +12,7 @@ from fastapi.security import OAuth2PasswordBearer
 from api.errors import Unauthenticated
 from api.identity import operations
 from api.identity.tokens import AccessTokens
+from api.rate_limits import CurrentLimits
 from api.request import CurrentDatabase
 
 _bearer = OAuth2PasswordBearer(
@@ -47,10 +48,12 @@ async def _authenticate(
     token: Annotated[str | None, Depends(_bearer)],
     tokens: Annotated[AccessTokens, Depends(access_tokens)],
     database: CurrentDatabase,
+    limits: CurrentLimits,
 ) -> Caller:
     if token is None:
         raise Unauthenticated
     claims = tokens.read(token)
+    await limits.take(limits.account, str(claims.user_id))
     async with database.transaction() as connection:
         role = await operations.find_caller(connection, claims.user_id, claims.session_id)
     if role is None:

@@ -24,12 +24,14 @@ ID_TAG_EXAMPLE: dict[str, Any] = {
     "kind": "card",
     "parent_tag": None,
     "blocked": False,
+    "concurrency_limit": 1,
     "expires_at": None,
     "created_at": "2026-05-04T08:30:00Z",
 }
 
 # OCPP 1.6 7.28 IdToken is a CiString20; visible ASCII so that every charge point spells it alike
 TagText = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,20}$")]
+ConcurrencyLimit = Annotated[int, Field(ge=1, le=100)]
 Label = Annotated[str, StringConstraints(max_length=100)]
 
 
@@ -46,6 +48,7 @@ class NewIdTag(Body):
     parent_tag: TagText | None = Field(
         default=None, description="tags with the same parent are a group: each may stop the others' sessions"
     )
+    concurrency_limit: ConcurrencyLimit = Field(default=1, description="how many sessions it may run at a time")
     expires_at: AwareDatetime | None = Field(default=None, description="from then on it starts nothing")
 
 
@@ -56,6 +59,7 @@ class IdTagChange(Body):
 
     label: Label = Field(default_factory=str, description="a name for people")
     blocked: bool = Field(default_factory=bool, description="a blocked tag starts nothing")
+    concurrency_limit: ConcurrencyLimit = Field(default=1, description="how many sessions it may run at a time")
     expires_at: AwareDatetime | None = Field(default=None, description="null: never")
 
 
@@ -70,6 +74,7 @@ class IdTag(BaseModel):
     kind: str = Field(description="`card`, or `app` for starting sessions by this API")
     parent_tag: str | None
     blocked: bool
+    concurrency_limit: int
     expires_at: datetime | None
     created_at: datetime
 

@@ -42,6 +42,7 @@ async def create(
     label: str,
     kind: str,
     parent_tag: str | None,
+    concurrency_limit: int,
     expires_at: datetime | None,
     now: datetime,
 ) -> Row[Any]:
@@ -59,6 +60,7 @@ async def create(
         "label": label,
         "kind": kind,
         "parent_tag": parent_tag.upper() if parent_tag else None,
+        "concurrency_limit": concurrency_limit,
         "expires_at": expires_at,
         "created_at": now,
     }
@@ -71,7 +73,13 @@ async def create(
 
 async def _lock_groups(connection: AsyncConnection, names: list[str]) -> None:
     for name in sorted(set(names)):
-        await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"id tag:{name}", 0))))
+        lock = func.pg_advisory_xact_lock(func.hashtextextended(group_lock_name(name), 0))
+        await connection.execute(select(lock))
+
+
+def group_lock_name(tag: str) -> str:
+    """Of the advisory lock that whoever registers a tag, or a tag below it, holds."""
+    return f"id tag:{tag}"
 
 
 async def _check_groups(connection: AsyncConnection, user_id: UUID, names: list[str]) -> None:
@@ -94,7 +102,7 @@ async def list_own(
 
 
 async def edit(connection: AsyncConnection, user_id: UUID, tag_id: UUID, changes: dict[str, Any]) -> Row[Any]:
-    """Changes label, blocked or expires_at.
+    """Changes label, blocked, concurrency_limit or expires_at.
 
     Raises:
         NotFound: not an id tag of this user.

@@ -27,14 +27,27 @@ class OpenSession:
 
 
 async def register(
-    connection: AsyncConnection, *, email: str, password_hash: str, display_name: str, language: str, now: datetime
+    connection: AsyncConnection,
+    *,
+    email: str,
+    password_hash: str,
+    display_name: str,
+    language: str,
+    verified_at: datetime | None = None,
+    now: datetime,
 ) -> Row[Any]:
     """A new user with an id tag for starting sessions from the app.
 
     Raises:
         Conflict: the e-mail has an account.
     """
-    values = {"email": email, "password_hash": password_hash, "display_name": display_name, "language": language}
+    values: dict[str, Any] = {
+        "email": email,
+        "password_hash": password_hash,
+        "display_name": display_name,
+        "language": language,
+    }
+    values["email_verified_at"] = verified_at
     statement = upsert(users).values(**values, created_at=now).on_conflict_do_nothing().returning(users)
     user: Row[Any] | None = (await connection.execute(statement)).one_or_none()
     if user is None:
@@ -47,6 +60,15 @@ async def find_by_email(connection: AsyncConnection, email: str) -> Row[Any] | N
     """The user who may log in with this normalised e-mail."""
     query = select(users).where(users.c.email == email, users.c.disabled_at.is_(None))
     return (await connection.execute(query)).one_or_none()
+
+
+async def is_unchanged(connection: AsyncConnection, user: Row[Any]) -> bool:
+    """Whether the password that was checked still is the user's, and stays it until the commit.
+
+    Passwords are checked outside of a transaction: one that is replaced meanwhile must not open anything any more.
+    """
+    this = (users.c.id == user.id, users.c.password_hash == user.password_hash, users.c.disabled_at.is_(None))
+    return (await connection.execute(select(users.c.id).where(*this).with_for_update())).first() is not None
 
 
 async def find_user(connection: AsyncConnection, user_id: UUID) -> Row[Any]:

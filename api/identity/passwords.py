@@ -4,9 +4,11 @@ import asyncio
 import secrets
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final, TypeVar
+from typing import Annotated, Final, TypeVar
 
+from fastapi import Depends, Request
 from passlib.hash import argon2
+from pydantic import StringConstraints
 
 from api.errors import Unavailable
 
@@ -19,6 +21,14 @@ _HASHER: Final = argon2.using(  # type: ignore[no-untyped-call]
 THREADS: Final = 2
 LONGEST_QUEUE: Final = 64
 """Log-ins that may wait for a thread; at 30 ms each the last one waits about a second."""
+
+
+SHORTEST_PASSWORD: Final = 10
+LONGEST_PASSWORD: Final = 256
+Password = Annotated[
+    str, StringConstraints(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD, strip_whitespace=False)
+]
+"""One that is chosen now. Whitespace belongs to it."""
 
 
 class Passwords:
@@ -53,6 +63,14 @@ class Passwords:
             return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         finally:
             self._pending -= 1
+
+
+def _passwords(request: Request) -> Passwords:
+    passwords: Passwords = request.app.state.passwords
+    return passwords
+
+
+CurrentPasswords = Annotated[Passwords, Depends(_passwords)]
 
 
 def needs_update(stored: str) -> bool:

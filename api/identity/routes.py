@@ -4,23 +4,23 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Header, Request
+from fastapi import APIRouter, Depends, Header, Response
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.errors import BadRequest, Conflict, Unauthenticated, WrongCredentials
-from api.identity import operations
+from api.identity import operations, registration
 from api.identity.caller import CurrentCaller, access_tokens
 from api.identity.email import Email, normalise_email
-from api.identity.passwords import Passwords, needs_update
+from api.identity.passwords import LONGEST_PASSWORD, CurrentPasswords, Password, needs_update
 from api.identity.tokens import AccessClaims, AccessTokens
 from api.problems import problem_docs
+from api.rate_limits import MAILS, ClientAddress, CurrentLimits
 from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction, storable
 from api.settings import Settings
 
 router = APIRouter(prefix="/api/v1")
 
-LONGEST_PASSWORD = 256
 USER_EXAMPLE: dict[str, Any] = {
     "id": "7f0c9a4e-3b77-4c0f-8f0e-6a2d3a1f9c11",
     "email": "jana@example.com",
@@ -37,7 +37,7 @@ TOKENS_EXAMPLE: dict[str, Any] = {
 }
 
 
-Language = Annotated[str, StringConstraints(pattern=r"^[a-z]{2}(-[A-Z]{2})?$")]
+Language = Literal["cs", "en"]
 DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
@@ -56,7 +56,7 @@ class Registration(Body):
     )
 
     email: Email = Field(description="case does not matter")
-    password: Annotated[str, StringConstraints(min_length=10, max_length=LONGEST_PASSWORD, strip_whitespace=False)]
+    password: Password
     display_name: DisplayName = Field(description="shown to people with whom wallboxes are shared")
     language: Language = Field(default="en", description="`cs` or `en`; used for mails and receipts")
 
@@ -67,7 +67,7 @@ class ProfileChange(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"display_name": "Jana N."}})
 
     display_name: DisplayName = Field(default_factory=str, description="shown to people with whom wallboxes are shared")
-    language: Language = Field(default_factory=str, description="`cs` or `en`")
+    language: Language = Field(default="en", description="`cs` or `en`")
 
 
 class RefreshRequest(Body):
@@ -91,6 +91,17 @@ class User(BaseModel):
     created_at: datetime
 
 
+class Registered(BaseModel):
+    """The registration waits for the secret that was mailed."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"email": "jana@example.com", "status": "verification_sent"}}
+    )
+
+    email: str
+    status: Literal["verification_sent"] = "verification_sent"
+
+
 class Tokens(BaseModel):
     """An access token for the header `Authorization: Bearer`, and the token that gets the next one."""
 
@@ -102,12 +113,6 @@ class Tokens(BaseModel):
     refresh_token: str = Field(description="counts once: each refresh returns the next one")
 
 
-def _passwords(request: Request) -> Passwords:
-    passwords: Passwords = request.app.state.passwords
-    return passwords
-
-
-CurrentPasswords = Annotated[Passwords, Depends(_passwords)]
 CurrentTokens = Annotated[AccessTokens, Depends(access_tokens)]
 
 
@@ -126,15 +131,35 @@ def _refresh_lifetime(settings: Settings) -> timedelta:
     status_code=201,
     tags=["accounts"],
     summary="Make an account",
-    responses=problem_docs(BadRequest, Conflict, public=True),
+    responses={
+        **problem_docs(BadRequest, Conflict, public=True),
+        202: {"model": Registered, "description": "A mail is on its way: see `POST /auth/register/verify`."},
+    },
 )
-async def register(body: Registration, passwords: CurrentPasswords, database: CurrentDatabase, now: Now) -> User:
-    """Makes an account, and with it an id tag for starting sessions from the app. Log in next."""
+async def register(
+    *,
+    body: Registration,
+    passwords: CurrentPasswords,
+    database: CurrentDatabase,
+    settings: CurrentSettings,
+    limits: CurrentLimits,
+    response: Response,
+    now: Now,
+) -> User | Registered:
+    """Makes an account once its e-mail address is confirmed: 202, and the answer is the same for an address that has
+    one already. Where the installation asks for no confirmation (`EMAIL_VERIFICATION=off`), the account is made at
+    once: 201, or 409. With it comes an id tag for starting sessions from the app."""
+    if settings.email_verification == "required":
+        await limits.take(MAILS, body.email)
     password_hash = await passwords.hash(body.password)
-    fields = body.model_dump(exclude={"password"})
+    fields = {**body.model_dump(exclude={"password"}), "password_hash": password_hash}
     async with database.transaction() as connection:
-        user = await operations.register(connection, **fields, password_hash=password_hash, now=now)
-    return User.model_validate(user)
+        if settings.email_verification == "off":
+            user = await registration.admit(connection, **fields, verified_at=None, now=now)
+            return User.model_validate(user)
+        await registration.ask(connection, **fields, public_url=settings.links_url, now=now)
+    response.status_code = 202
+    return Registered(email=body.email)
 
 
 @router.post(
@@ -150,17 +175,24 @@ async def log_in(
     tokens: CurrentTokens,
     database: CurrentDatabase,
     settings: CurrentSettings,
+    limits: CurrentLimits,
+    address: ClientAddress,
     now: Now,
     user_agent: Annotated[str, Header(include_in_schema=False)] = "",
 ) -> Tokens:
     """OAuth2 password grant (RFC 6749, 4.3): `username` is the e-mail. Unknown e-mail and wrong password look alike."""
     email, password = _credentials(form)
+    await limits.take(limits.log_in_address, address)
+    await limits.take(limits.log_in_account, email)
     async with database.transaction() as connection:
         user = await operations.find_by_email(connection, email)
     if not await passwords.verify(password, user.password_hash if user else None) or user is None:
         raise WrongCredentials
+    await limits.forgive(limits.log_in_account, email)
     newer_hash = await passwords.hash(password) if needs_update(user.password_hash) else None
     async with database.transaction() as connection:
+        if not await operations.is_unchanged(connection, user):
+            raise WrongCredentials
         if newer_hash:
             await operations.store_password_hash(connection, user.id, newer_hash)
         agent = user_agent.encode("ascii", "replace").decode()

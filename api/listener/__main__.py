@@ -18,6 +18,7 @@ from api.listener.chores import (
     CLOSE_MONTHS_EVERY_S,
     FOLLOW_EVERY_S,
     LIVE_EVERY_S,
+    MAIL_EVERY_S,
     PARTITIONS_EVERY_S,
     SETTLE_EVERY_S,
     SWEEP_EVERY_S,
@@ -27,7 +28,9 @@ from api.listener.chores import (
     close_months,
     drop_expired,
     every,
+    forget,
     make_partitions,
+    send_mails,
     settle_due,
     work_in_background,
 )
@@ -113,6 +116,8 @@ def chores(
         asyncio.create_task(every(FORGET_EVERY_S, lambda: forget_events(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: make_partitions(storage))),
         asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: drop_expired(storage, settings))),
+        asyncio.create_task(every(MAIL_EVERY_S, lambda: send_mails(storage, settings))),
+        asyncio.create_task(every(PARTITIONS_EVERY_S, lambda: forget(storage))),
     ]
 
 

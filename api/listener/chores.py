@@ -1,4 +1,4 @@
-"""What a listener does by the clock: commands, settling, live state, background work, partitions. No messages here."""
+"""What a listener does by the clock: commands, settling, live state, mails, partitions. No message is read here."""
 
 import asyncio
 import contextlib
@@ -11,6 +11,7 @@ import msgspec
 import structlog
 from redis.exceptions import RedisError
 
+from api import idempotency
 from api.bus import Bus
 from api.charge_points import background, command_state, reservations
 from api.charge_points.certificates import sign_requested
@@ -21,6 +22,8 @@ from api.credit.holds import release_ended
 from api.listener.failures import UnavailableError
 from api.listener.outbox import SET_LIVE, live_change
 from api.listener.storage import Storage
+from api.mail import sending
+from api.mail.transport import make_deliver
 from api.settings import Settings
 from api.settlement.settling import settle_next
 from api.settlement.snapshots import take_snapshots
@@ -36,8 +39,11 @@ MOST_SETTLED: Final = 1000
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
 CLOSE_MONTHS_EVERY_S: Final = 3600.0
+MAIL_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
+FORGET_EMAIL_TOKENS: Final = "delete from email_tokens where expires_at < $1"
+FORGET_ANSWERS: Final = "delete from idempotency_keys where created_at < $1"
 GONE: Final = "The connection for which it was meant is gone."
 REBUILD_LEASE_S: Final = 10
 """A listener that dies while it rebuilds is followed by another after this long."""
@@ -94,6 +100,19 @@ async def close_months(storage: Storage) -> None:
     """Balances at the end of each month, so that they are never sums over all that ever was."""
     now = datetime.now(UTC)
     await storage.attempt(lambda connection: take_snapshots(connection, now))
+
+
+async def send_mails(storage: Storage, settings: Settings) -> None:
+    """Sends what the outbox holds; listeners share the work by its locks."""
+    await sending.send_due(storage.attempt, make_deliver(settings))
+
+
+async def forget(storage: Storage) -> None:
+    """Rows about people that nobody needs any more: mails of long ago, secrets and answers that count no more."""
+    now = datetime.now(UTC)
+    await storage.attempt(lambda connection: sending.forget_old(connection, now))
+    await storage.attempt(lambda connection: connection.execute(FORGET_EMAIL_TOKENS, now))
+    await storage.attempt(lambda connection: connection.execute(FORGET_ANSWERS, now - idempotency.KEPT))
 
 
 class Sweeper:

@@ -14,6 +14,7 @@ import orjson
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api import audit
 from api.accounting.rating import rate, record_to_json
 from api.accounting.samples import Sample
 from api.accounting.tariff import tariff_from_document
@@ -108,6 +109,7 @@ async def carry_out(connection: AsyncConnection, decided: Row[Any], order: Order
         except NotBillableError as error:
             raise Conflict(f"This session cannot be billed: {error}.") from error
     await _release(driver, session, record)
+    await audit.record(connection, order.by, f"transaction.{order.decision}", decided.public_id, order.at)
     return (await connection.execute(select(decisions).where(decisions.c.id == decision_id))).one()
 
 

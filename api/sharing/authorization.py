@@ -12,6 +12,7 @@ from uuid import UUID
 import asyncpg
 import orjson
 
+from api.identity.learning import learn
 from api.sharing.decision import Caps, Decision, Facts, Grant, IdTag, Place, Usage, decide
 from api.sharing.windows import Window
 
@@ -19,11 +20,11 @@ FACTS: Final = """
 select c.id as place_id, c.owner_id, c.time_zone, c.location_id as stands_at, c.visibility,
     t.tag, t.user_id as holder_id, t.parent_tag, t.blocked, t.expires_at,
     array(select m.group_id from group_members m where m.user_id = t.user_id) as group_ids,
-    exists (
-        select from transactions x
+    (
+        select count(*) from transactions x
         where x.id_tag = t.tag and x.status = 'active'
             and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)
-    ) as charging_elsewhere,
+    ) >= t.concurrency_limit as charging_elsewhere,
     g.id, g.user_id, g.group_id, g.charge_point_id, g.connector_id, g.location_id, g.priority,
     g.valid_from, g.valid_until, g.revoked_at, g.windows::text as windows,
     g.max_energy_wh, g.max_amount_minor, g.currency, g.max_sessions,
@@ -64,13 +65,18 @@ async def authorize(
     now: datetime,
     *,
     starting_on: int | None = None,
+    presented_at: datetime | None = None,
 ) -> Decision:
     """Whether the holder of `id_tag` may charge at this charge point at `now`.
 
     `starting_on` is the connector of a start, for which concurrent sessions are decided too; 0 is a start at any
-    connector, and None is Authorize (4.8).
+    connector, and None is Authorize (4.8). `presented_at` is when a card was held to the charge point, which learns
+    it then if somebody asked for that.
     """
     rows = await connection.fetch(OF_ONE, charge_point_id, id_tag, starting_on, now)
+    is_unknown = bool(rows) and rows[0]["tag"] is None
+    if is_unknown and presented_at is not None and await learn(connection, charge_point_id, id_tag, presented_at):
+        rows = await connection.fetch(OF_ONE, charge_point_id, id_tag, starting_on, now)
     return decide(_facts(rows, charge_point_id, starting_on), now)
 
 

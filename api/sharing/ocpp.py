@@ -37,5 +37,6 @@ def id_tag_info(decision: Decision, status: str | None = None) -> dict[str, Any]
 async def authorize_call(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
     """Answers Authorize.req; ConcurrentTx is left to the start."""
     request = _decoder.decode(call.payload)
-    decision = await authorize(connection, UUID(call.charge_point_id), request.id_tag, received_at(call))
+    at = received_at(call)
+    decision = await authorize(connection, UUID(call.charge_point_id), request.id_tag, at, presented_at=at)
     return Answer(encode_payload({"idTagInfo": id_tag_info(decision)}))

@@ -144,7 +144,14 @@ async def _start(
 async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision:
     """Whether charging may start as the Start arrives; one that waited in a queue may have begun in time."""
     request, place = arrival.request, arrival.charge_point_id
-    decision = await authorize(connection, place, request.tag, arrival.at, starting_on=request.connector_id)
+    decision = await authorize(
+        connection,
+        place,
+        request.tag,
+        arrival.at,
+        starting_on=request.connector_id,
+        presented_at=min(request.started_at, arrival.at),
+    )
     if decision.accepted or not arrival.was_queued:
         return decision
     then = await authorize(connection, place, request.tag, request.started_at, starting_on=request.connector_id)

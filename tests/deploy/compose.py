@@ -159,6 +159,7 @@ def production_environment(file: Path, **settings: str) -> Path:
         "INSIDE_SUBNET": "172.31.201.0/24",
         "VOLTUJ_VERSION": "ci",
         "APACHE_MAX_CONNECTIONS": "1024",
+        "EMAIL_VERIFICATION": "off",
         **settings,
     }
     file.write_text("".join(f"{name}={value}\n" for name, value in made.items()))

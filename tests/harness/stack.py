@@ -117,6 +117,10 @@ class Stack:
             "PYTHONWARNINGS": "error::DeprecationWarning:api,error::DeprecationWarning:ocpp_gateway",
             "LOG_FORMAT": "console",
             "FILES_DIR": str(self.folder / "files"),
+            "EMAIL_VERIFICATION": "off",
+            "RATE_LIMIT_ADDRESS": "off",
+            "RATE_LIMIT_ACCOUNT": "off",
+            "MAIL_DIR": str(self.folder / "mails"),
             **settings,
         }
         with log.open("wb") as output:

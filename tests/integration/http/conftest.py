@@ -17,6 +17,14 @@ async def site(database: DatabaseUrls, redis_url: str, redis_prefix: str) -> Asy
 
 
 @pytest.fixture
+async def strict_site(database: DatabaseUrls, redis_url: str, redis_prefix: str) -> AsyncIterator[Site]:
+    """The same where an account needs an e-mail address that is proven."""
+    settings = make_settings(database, redis_url, redis_prefix, email_verification="required")
+    async with open_site(database, settings) as opened:
+        yield opened
+
+
+@pytest.fixture
 async def owner(site: Site) -> Person:
     """Somebody with wallboxes."""
     return await site.person("owner")

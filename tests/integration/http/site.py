@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ def make_settings(database: DatabaseUrls, redis_url: str, redis_prefix: str, **c
         "public_ocpp_url": "wss://voltuj.test:9000/",
         "database_pool_size": 5,
         "bank_account": "CZ6508000000192000145399",
+        "email_verification": "off",
         "files_dir": Path(os.environ["TEST_FOLDER"]) / "files",
     }
     return Settings(**{**values, **changes})
@@ -120,6 +122,20 @@ class Site:
     async def value(self, query: str, *values: Any) -> Any:
         async with self.sql() as connection:
             return await connection.fetchval(query, *values)
+
+    async def mails(self, recipient: str) -> list[dict[str, Any]]:
+        """What waits in the outbox for an address, oldest first."""
+        async with self.sql() as connection:
+            rows = await connection.fetch("select * from mails where recipient = $1 order by created_at", recipient)
+        return [dict(row) for row in rows]
+
+    async def mailed_code(self, recipient: str) -> str:
+        """The secret in the newest mail to an address."""
+        [*_, newest] = await self.mails(recipient)
+        found = re.search(r"#(\S+)", newest["body"])
+        assert found is not None, newest["body"]
+        assert newest["body"].count(found[1]) == 2, "as a link and as a code"
+        return found[1]
 
     async def accept(self, charge_point_id: str) -> None:
         """What a BootNotification would have done."""

@@ -29,6 +29,7 @@ def environment(database: DatabaseUrls, redis_url: str, prefix: str, **changes: 
         "REDIS_PREFIX": prefix,
         "JWT_SECRET": JWT_SECRET,
         "PUBLIC_API_URL": "https://voltuj.test",
+        "EMAIL_VERIFICATION": "off",
         "PYTHONWARNINGS": "error::DeprecationWarning:api",
         **changes,
     }

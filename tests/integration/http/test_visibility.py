@@ -121,7 +121,6 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "command_id": command["id"],
         "grant_id": grant["id"],
         "group_id": group["id"],
-        "user_id": member["user_id"],
         "location_id": place["id"],
         "handover_id": handover["id"],
         "connector_id": "1",
@@ -129,6 +128,10 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "unprocessed_id": str(await site.value("select id from unprocessed")),
         "knock_id": str(await site.value(KNOCK)),
         "account_id": str(account),
+        "window_id": (await owner.post(f"/charge-points/{created['id']}/learning-windows", {}))["id"],
+        "user_id": str(owner.user_id),
+        "registration_id": str(uuid4()),
+        "session_id": str(owner.session.session_id),
     }
 
 

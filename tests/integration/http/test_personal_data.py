@@ -1,0 +1,209 @@
+"""Log-ins of one's own, the export of all one's data, and erasure: complete, and never at the cost of the books."""
+
+import asyncio
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from api.administration.personal_data import EXPORTED
+from api.identity.passwords import Passwords
+from api.schema import metadata
+from tests.integration.http.site import Person, Site
+
+PASSWORD = "correct horse battery"
+SECRETS = ("password_hash", "digest", "key_digest", "body", "registration")
+
+
+async def give_password(site: Site, person: Person) -> None:
+    passwords = Passwords()
+    hashed = await passwords.hash(PASSWORD)
+    passwords.close()
+    await site.execute("update users set password_hash = $1 where id = $2", hashed, person.user_id)
+
+
+async def settle(site: Site, transaction: str, driver: Person, owner: Person, amount_minor: int, *, back: bool) -> None:
+    """What settling would have posted; `back`: and taken back, so that the balances are zero."""
+    async with site.sql() as connection, connection.transaction():
+        ids = [
+            await connection.fetchval(
+                "insert into ledger_accounts (user_id, kind) values ($1, $2) returning id", person.user_id, kind
+            )
+            for person, kind in ((driver, "driver"), (owner, "owner"))
+        ]  # fmt: skip
+        number = await connection.fetchval("select id from transactions where public_id = $1", UUID(transaction))
+        settlement = await connection.fetchval(
+            "insert into settlements (transaction_id, revision, driver_account_id, owner_account_id, currency,"
+            " net_minor, vat_minor, fee_bp) values ($1, 0, $2, $3, 'CZK', $4, 0, 0) returning id",
+            number, *ids, amount_minor,
+        )  # fmt: skip
+        for debit, credit in (ids, reversed(ids)) if back else (ids,):
+            await connection.execute(
+                "insert into transfers (settlement_id, debit_account_id, credit_account_id, amount_minor, currency,"
+                " kind, is_reversal, booked_on) values ($1, $2, $3, $4, 'CZK', 'charge', $5, current_date)",
+                settlement, debit, credit, amount_minor, debit != ids[0],
+            )  # fmt: skip
+    await site.execute(
+        "update transactions set status = 'stopped', total_minor = $2, settled_at = now() where public_id = $1",
+        UUID(transaction), amount_minor,
+    )  # fmt: skip
+
+
+async def whole_database(site: Site) -> dict[str, str]:
+    """Every row of every table as text."""
+    async with site.sql() as connection:
+        tables = [name for name in metadata.tables if name != "certificate_authority"]
+        return {
+            name: "\n".join(str(row[0]) for row in await connection.fetch(f"select t::text from {name} t"))
+            for name in tables
+        }
+
+
+class TestSessions:
+    async def test_are_listed_and_ended_one_by_one_or_all_others(self, site: Site, owner: Person) -> None:
+        await give_password(site, owner)
+        others = []
+        for agent in ("phone", "tablet", "laptop"):
+            form = {"username": owner.email, "password": PASSWORD}
+            answer = await site.client().post("/auth/token", data=form, headers={"User-Agent": agent})
+            others.append(site.client(Authorization=f"Bearer {answer.json()['access_token']}"))
+        listed = (await owner.get("/me/sessions"))["items"]
+        assert [(each["user_agent"], each["current"]) for each in listed] == [
+            ("laptop", False), ("tablet", False), ("phone", False), ("tests", True)
+        ]  # fmt: skip
+        await owner.send("DELETE", f"/me/sessions/{listed[2]['id']}", 204)
+        await owner.send("DELETE", f"/me/sessions/{listed[2]['id']}", 404)
+        assert [(await other.get("/me")).status_code for other in others] == [401, 200, 200]
+        await owner.send("DELETE", "/me/sessions", 204)
+        assert [(await other.get("/me")).status_code for other in others] == [401, 401, 401]
+        assert [each["current"] for each in (await owner.get("/me/sessions"))["items"]] == [True]
+
+
+async def live_a_little(site: Site, person: Person, owner: Person) -> str:
+    """A bit of everything: a card, a wallbox, a grant, a session at somebody's wallbox, a command, a mail."""
+    await give_password(site, person)
+    await person.post("/id-tags", {"tag": "SECRETCARD", "label": "My label"}, Idempotency_Key="k1")
+    box = await person.charge_point(name="Person's garage")
+    await site.accept(box["id"])
+    await person.post(f"/charge-points/{box['id']}/start", {"id_tag": "SECRETCARD"})
+    shared = await owner.charge_point()
+    await site.accept(shared["id"])
+    await owner.post(f"/charge-points/{shared['id']}/grants", {"email": person.email})
+    transaction = await site.transaction(shared["id"], driver_id=person.user_id, id_tag="SECRETCARD")
+    await site.execute(
+        """insert into transaction_stops (charge_point_id, ocpp_transaction_id, digest, transaction_id, applied, id_tag,
+               meter_stop_wh, stopped_at, reason, received_at)
+           select charge_point_id, 1, '', id, true, 'SECRETCARD', 1, now(), 'Local', now() from transactions"""
+    )
+    await site.execute(
+        """insert into meter_values (charge_point_id, sampled_at, connector_id, digest, transaction_id, received_at,
+               energy_wh, samples) select charge_point_id, now(), 1, 1, id, now(), 4242, '[]' from transactions"""
+    )
+    await site.client().post("/auth/reset-request", json={"email": person.email})
+    return transaction
+
+
+class TestExport:
+    async def test_has_everything_of_the_person_and_nothing_else(
+        self, site: Site, owner: Person, stranger: Person
+    ) -> None:
+        transaction = await live_a_little(site, stranger, owner)
+        await settle(site, transaction, stranger, owner, 1650, back=False)
+        exported = await stranger.get("/me/export")
+        tables: dict[str, list[dict[str, Any]]] = exported["tables"]
+        assert set(tables) == set(EXPORTED)
+        counts = {name: len(rows) for name, rows in tables.items()}
+        assert counts == counts | {
+            "users": 1, "sessions": 1, "id_tags": 2, "charge_points": 1, "grants": 1, "commands": 1, "transactions": 1,
+            "meter_values": 1, "mails": 1, "email_tokens": 1, "ledger_accounts": 1, "transfers": 1, "settlements": 1,
+            "idempotency_keys": 1, "refresh_tokens": 1, "transaction_stops": 1,
+        }  # fmt: skip
+        assert tables["transactions"][0]["public_id"] == transaction
+        assert tables["meter_values"][0]["energy_wh"] == 4242
+        assert not [name for rows in tables.values() for row in rows for name in row if name in SECRETS]
+        assert owner.email not in str(exported)
+        nothing = (await (await site.person("new")).get("/me/export"))["tables"]
+        assert {name for name, rows in nothing.items() if rows} == {"users", "sessions", "refresh_tokens", "id_tags"}
+
+    async def test_a_long_one_is_whole(self, site: Site, owner: Person) -> None:
+        box = await owner.charge_point()
+        await site.transaction(box["id"], driver_id=owner.user_id)
+        await site.execute(
+            """insert into meter_values (charge_point_id, sampled_at, connector_id, digest, transaction_id, received_at,
+                   samples)
+               select charge_point_id, now() - n * interval '1 second', 1, n, id, now(), '[]'
+               from transactions, generate_series(1, 5000) n"""
+        )
+        assert len((await owner.get("/me/export"))["tables"]["meter_values"]) == 5000
+
+
+class TestErasure:
+    async def test_leaves_nothing_but_opaque_ids_and_amounts(self, site: Site, owner: Person, stranger: Person) -> None:
+        transaction = await live_a_little(site, stranger, owner)
+        await settle(site, transaction, stranger, owner, 1650, back=True)
+        [box] = [each for each in (await stranger.get("/charge-points"))["items"] if each["role"] == "owner"]
+        await stranger.send("DELETE", f"/charge-points/{box['id']}", 204)
+        await owner.post("/auth/logout", status=204)
+        before = await whole_database(site)
+        for trace in (stranger.email, "SECRETCARD", "My label", "Person's garage"):
+            assert any(trace in text for text in before.values()), f"{trace}: the test can see nothing vanish"
+        await stranger.post("/me/erasure", {"password": PASSWORD}, 204)
+        after = await whole_database(site)
+        for trace in (stranger.email, "SECRETCARD", "My label", "Person's garage"):
+            assert [name for name, text in after.items() if trace in text] == [], trace
+        assert after["transfers"] == before["transfers"]
+        await stranger.get("/me", 401)
+        [kept] = [line for line in after["users"].splitlines() if str(stranger.user_id) in line]
+        assert f"{stranger.user_id}@erased.invalid" in kept
+        assert "user.erased" in after["audit_log"]
+
+    async def test_the_address_is_free_again_and_the_old_password_worth_nothing(
+        self, site: Site, stranger: Person
+    ) -> None:
+        await give_password(site, stranger)
+        await stranger.post("/me/erasure", {"password": "wrong password"}, 403)
+        await stranger.post("/me/erasure", {"password": PASSWORD}, 204)
+        client = site.client()
+        for email in (stranger.email, f"{stranger.user_id}@erased.invalid"):
+            form = {"username": email, "password": PASSWORD}
+            assert (await client.post("/auth/token", data=form)).status_code == 401
+        again = {"email": stranger.email, "password": PASSWORD, "display_name": "Me again"}
+        assert (await client.post("/auth/register", json=again)).status_code == 201
+
+    async def test_is_refused_with_each_reason_and_then_changes_nothing(
+        self, site: Site, owner: Person, stranger: Person
+    ) -> None:
+        await give_password(site, stranger)
+        mine, theirs = await stranger.charge_point(), await owner.charge_point()
+        running = await site.transaction(mine["id"], number=1)
+        held = await site.transaction(theirs["id"], number=2, driver_id=stranger.user_id, status="stopped",
+                                      total_minor=5, held_reasons=["energy_above_rated_power"])  # fmt: skip
+        refused = await stranger.post("/me/erasure", {"password": PASSWORD}, 409)
+        assert refused["type"] == "/problems/erasure-refused"
+        assert refused["reasons"] == ["charge_points", "open_sessions", "unsettled_sessions"]
+        await stranger.get("/me")
+        for transaction in (running, held):
+            await site.execute(
+                "update transactions set status = 'stopped', settled_at = now() where public_id = $1", UUID(transaction)
+            )
+        await stranger.send("DELETE", f"/charge-points/{mine['id']}", 204)
+        await settle(site, held, stranger, owner, 500, back=False)
+        refused = await stranger.post("/me/erasure", {"password": PASSWORD}, 409)
+        assert refused["reasons"] == ["balance"]
+
+    async def test_twice_at_once(self, site: Site, stranger: Person) -> None:
+        await give_password(site, stranger)
+        answers = await asyncio.gather(
+            *(stranger.http.post("/me/erasure", json={"password": PASSWORD}) for _ in range(3))
+        )
+        assert 204 in {answer.status_code for answer in answers}
+        assert {answer.status_code for answer in answers} <= {204, 401, 403}
+        assert await site.value("select count(*) from audit_log") >= 1
+
+
+@pytest.mark.parametrize(
+    "statement", ["update audit_log set action = 'x'", "delete from audit_log", "truncate audit_log"]
+)
+async def test_the_audit_log_cannot_be_changed_by_the_services(site: Site, statement: str) -> None:
+    with pytest.raises(Exception, match="permission denied"):
+        await site.execute(statement)
