@@ -81,7 +81,7 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         created["id"],
     )
     group = await owner.post("/groups", {"name": "Family"})
-    member = await owner.post(f"/groups/{group['id']}/members", {"email": friend.email})
+    await owner.post(f"/groups/{group['id']}/members", {"email": friend.email})
     place = await owner.post(
         "/locations", {"name": "Home", "address": "Nerudova 12", "city": "Praha", "country": "CZE"}
     )
