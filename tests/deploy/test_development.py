@@ -3,6 +3,7 @@
 import asyncio
 import functools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
@@ -99,6 +100,24 @@ async def _debugger_greets(port: int) -> bool:
     return greeting.startswith(b"Content-Length: ")
 
 
+async def _demo_charges(project: Project) -> None:
+    """Its profile makes people and a wallbox; the owner logs in as its log says, and sees a session."""
+    await asyncio.to_thread(project.compose, "--profile", "demo", "up", "--build", "--detach", "demo")
+
+    async def log_ins() -> list[tuple[str, str]]:
+        return re.findall(r"Log in as (\S+) with (\S+)", await asyncio.to_thread(project.logs, "demo"))
+
+    [(email, password), _] = await eventually(log_ins, "the demo to say how to log in", 120)
+    async with httpx.AsyncClient(base_url=f"{API}/api/v1", timeout=10) as http:
+        answer = await http.post("/auth/token", data={"username": email, "password": password})
+        http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+        async def sessions() -> Any:
+            return (await http.get("/transactions")).json()["items"]
+
+        await eventually(sessions, "the demo's wallbox to charge", 120)
+
+
 @pytest.mark.slow
 async def test_a_day_of_development(development: Project) -> None:
     await eventually(lambda: _answers(f"{API}/readyz", 503, "alembic upgrade head"), "the missing command", 120)
@@ -124,8 +143,11 @@ async def test_a_day_of_development(development: Project) -> None:
     strangers = [p for p in development.folder.rglob("*") if p.stat().st_uid != owner.st_uid]
     assert strangers == []
 
+    await _demo_charges(development)
+
     for name in ("DEV_API_DEBUG_PORT", "DEV_LISTENER_DEBUG_PORT", "DEV_GATEWAY_DEBUG_PORT"):
         await eventually(functools.partial(_debugger_greets, int(PORTS[name])), name, 60)
+    assert development.compose("exec", "-T", "listener", "printenv", "MAIL_DIR").stdout.strip() == "/voltuj/mails"
     if shutil.which("docker-compose"):
         hyphen = Project(development.name, "docker-compose.yaml", development.folder, development.environment_file,
                          ["docker-compose"])  # fmt: skip

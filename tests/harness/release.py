@@ -19,7 +19,8 @@ def next_release(folder: Path, upgrade: str, *, more: str = "") -> Path:
     return folder
 
 
-def revision_after(upgrade: str, more: str = "") -> str:
+def revision_after(upgrade: str, more: str = "", *, downgrade: str = "pass") -> str:
     """The file of a revision that comes after the newest one."""
     head = f'from alembic import op\n\nrevision = "{NEXT}"\ndown_revision = "{known_revisions().newest}"\n{more}\n'
-    return f"{head}\n\ndef upgrade() -> None:\n    {upgrade.strip()}\n\n\ndef downgrade() -> None:\n    pass\n"
+    bodies = (("upgrade", upgrade), ("downgrade", downgrade))
+    return head + "".join(f"\n\ndef {name}() -> None:\n    {body.strip()}\n" for name, body in bodies)
