@@ -49,7 +49,7 @@ async def test_a_charge_point_comes_in_by_its_certificate(
         assert (await owner.get(f"{case.path}/security-profile"))["security_profile"] == 3
         await is_refused(ChargePoint(production.ocpp_url, cp.identity, created["key"], tls=production.tls), 401)
         async with Wallbox(production.ocpp_url, other["identity"], other["key"], tls=production.tls) as wallbox:
-            await wallbox.call(call.Heartbeat())
+            assert (await wallbox.boot()).status == "Accepted"
         await cp.call(call.Heartbeat())
         await cp.disconnect()
     finally:
