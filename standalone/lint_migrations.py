@@ -15,7 +15,7 @@ from alembic.script import Script, ScriptDirectory
 from standalone.databases import REPOSITORY, DatabaseUrls, alembic
 
 RELEASED: Final = "a7d3e9b1c504"
-"""The newest revision of the last release: what it made is there, and how it was made does not matter any more."""
+"""The newest revision of the last release (of none yet): what came up to it is there, however it was made."""
 POSTGRESQL: Final = "17.0"
 LARGE: Final = frozenset(
     {
