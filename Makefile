@@ -65,12 +65,13 @@ deploy-test: $(DEV_STAMP) ## the production and development stacks by docker com
 bench: $(DEV_STAMP) ## speed beside two anchors (QUICK=1 takes two minutes; ARGS=--help shows options)
 	@exec $(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
-check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema
+check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema and for locks
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python -m standalone.check_migrations
+	@$(BIN)/python -m standalone.lint_migrations
 
 format: $(DEV_STAMP) ## put the code into its format
 	@$(BIN)/ruff check --fix --quiet . || true

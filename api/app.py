@@ -56,7 +56,7 @@ from api.identity import routes as identity_routes
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
 from api.logs import configure_logs
-from api.migrations import newest_revision
+from api.migrations import known_revisions
 from api.problems import install_handlers
 from api.rate_limits import RateLimits, Throttle
 from api.settings import Settings, SettingsError, read_settings
@@ -167,7 +167,7 @@ def create_app(settings: Settings) -> FastAPI:
     app.state.feed = Feed(app.state.database, app.state.bus, Hub())
     app.state.rate_limits = RateLimits(settings)
     app.state.metrics = CollectorRegistry()
-    app.state.newest_revision = newest_revision()
+    app.state.revisions = known_revisions()
     install_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

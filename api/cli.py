@@ -14,6 +14,7 @@ from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
 from api.administration import backups, books, operators
+from api.administration.apache import examine_apache
 from api.administration.doctor import examine_database, examine_redis, examine_settings
 from api.administration.operators import Standing
 from api.administration.reachability import examine_way_in
@@ -96,7 +97,9 @@ def _read_password(from_stdin: bool) -> str:
 
 @app.command()
 def doctor(
-    through: Annotated[str, typer.Option(help="Connect to this host instead of the one in the public URLs.")] = "",
+    through: Annotated[
+        str, typer.Option(help="Connect to this host, an Apache of ours, instead of the one in the public URLs.")
+    ] = "",
     authority: Annotated[
         Path | None, typer.Option(exists=True, dir_okay=False, help="PEM file of an authority to trust.")
     ] = None,
@@ -119,6 +122,8 @@ def _examine(settings: Settings, through: str, authority: Path | None) -> list[F
     for name in ("public_api_url", "public_ocpp_url"):
         url = getattr(settings, name)
         findings += examine_way_in(name.upper(), url, now, through=through, authority=authority)
+    if through:
+        findings.append(examine_apache(through))
     return findings
 
 

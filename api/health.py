@@ -16,6 +16,7 @@ from starlette.responses import PlainTextResponse
 from api.bus import Bus
 from api.database import Database
 from api.errors import DatabaseAway, Unavailable
+from api.migrations import Revisions
 from api.problems import problem_docs
 from api.request import CurrentBus, CurrentDatabase
 
@@ -53,8 +54,8 @@ async def check_alive() -> Health:
 @router.get("/readyz", summary="Can the process serve", responses=problem_docs(NotReady, public=True))
 async def check_ready(request: Request, database: CurrentDatabase, bus: CurrentBus) -> Health:
     """PostgreSQL and Redis answer, and the database has every migration; otherwise 503 says what is missing."""
-    revision: str = request.app.state.newest_revision
-    checks = (_check(lambda: _check_database(database, revision)), _check(lambda: _check_redis(bus)))
+    revisions: Revisions = request.app.state.revisions
+    checks = (_check(lambda: _check_database(database, revisions)), _check(lambda: _check_redis(bus)))
     failed = [reason for reason in await asyncio.gather(*checks) if reason]
     if failed:
         raise NotReady(f"Not ready: {'; '.join(failed)}.", failed=failed)
@@ -82,7 +83,7 @@ async def _check(check: Callable[[], Awaitable[str]]) -> str:
         return "PostgreSQL or Redis takes too long to answer"
 
 
-async def _check_database(database: Database, revision: str) -> str:
+async def _check_database(database: Database, revisions: Revisions) -> str:
     """Why it is not ready; empty where it is."""
     try:
         async with database.transaction() as connection:
@@ -94,7 +95,9 @@ async def _check_database(database: Database, revision: str) -> str:
             return f"the database has no tables yet, {HOW_TO_MIGRATE}"
         log.warning("readiness check failed", error=str(error.orig))
         return "PostgreSQL refuses"
-    return "" if found == revision else f"the database is at revision {found}, not {revision}: {HOW_TO_MIGRATE}"
+    if revisions.standing(found or "").serves:
+        return ""
+    return f"the database is at revision {found}, not {revisions.newest}: {HOW_TO_MIGRATE}"
 
 
 async def _check_redis(bus: Bus) -> str:

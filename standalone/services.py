@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 import httpx
 
@@ -76,12 +77,8 @@ class Services:
 
     def simulator(self, identity: str, key: str, id_tags: list[str]) -> Part:
         """The demo's wallbox."""
-        arguments = ["simulator", "--plain", "--url", addresses(self.options).wallbox_here, "--identity", identity]
-        for tag in id_tags:
-            arguments += ["--id-tag", tag]
-        arguments += ["--power", str(POWER_W), "--duration", str(SESSION_S), "--pause", str(PAUSE_S)]
-        arguments += ["--meter-interval", str(METER_INTERVAL_S), "--state", str(self.folder.simulator_state)]
-        return self._part("simulator", arguments, {"SIMULATOR_KEY": key})
+        url, state = addresses(self.options).wallbox_here, self.folder.simulator_state
+        return self._part("simulator", simulator_command(url, identity, id_tags, state), {"SIMULATOR_KEY": key})
 
     def _api_environment(self, where: Addresses) -> dict[str, str]:
         return {
@@ -104,6 +101,15 @@ class Services:
         log = self.folder.log(name.replace(" ", "-"))
         command = [sys.executable, "-m", *module]
         return Part(name, log, partial(spawn, command, log, merged, REPOSITORY))
+
+
+def simulator_command(url: str, identity: str, id_tags: list[str], state: Path) -> list[str]:
+    """The demo's wallbox as a module with its arguments; the key goes into SIMULATOR_KEY."""
+    arguments = ["simulator", "--plain", "--url", url, "--identity", identity]
+    for tag in id_tags:
+        arguments += ["--id-tag", tag]
+    arguments += ["--power", str(POWER_W), "--duration", str(SESSION_S), "--pause", str(PAUSE_S)]
+    return [*arguments, "--meter-interval", str(METER_INTERVAL_S), "--state", str(state)]
 
 
 def wait_until_ready(options: Options, check: Callable[[], None], logs: str) -> None:

@@ -15,7 +15,7 @@ from api.administration.verdicts import Finding, broken, doubtful, healthy
 from api.bus import make_bus
 from api.database import CONNECT_TIMEOUT_S
 from api.identity.tokens import EXAMPLE_WORDS, check_secret
-from api.migrations import newest_revision
+from api.migrations import Standing, known_revisions
 from api.settings import Settings, SettingsError
 
 ROUND_TRIPS: Final = 9
@@ -26,6 +26,7 @@ CLOCK_WARN_S: Final = 2.0
 CLOCK_FAIL_S: Final = 30.0
 """Deadlines of messages are 15 s: clocks further apart make every message late."""
 MIGRATE: Final = "run: alembic upgrade head"
+FINISH_UPGRADE: Final = "finish the upgrade: docker compose up -d (docs/production.md)"
 
 
 def examine_settings(settings: Settings) -> list[Finding]:
@@ -82,13 +83,16 @@ def _judge_latency(subject: str, latency_ms: float, slow_ms: float) -> Finding:
 
 
 async def _examine_migrations(connection: asyncpg.Connection) -> Finding:
-    needed = newest_revision()
+    revisions = known_revisions()
     try:
         found = await connection.fetchval("select version_num from alembic_version")
     except (asyncpg.UndefinedTableError, asyncpg.InsufficientPrivilegeError):
         return broken("migrations", "the database has no tables yet", MIGRATE)
-    if found != needed:
-        return broken("migrations", f"at revision {found}, this release needs {needed}", MIGRATE)
+    standing = revisions.standing(found or "")
+    if standing is Standing.LATER:
+        return doubtful("migrations", f"at revision {found}, of a newer release than this one", FINISH_UPGRADE)
+    if not standing.serves:
+        return broken("migrations", f"at revision {found}, this release needs {revisions.newest}", MIGRATE)
     return healthy("migrations", f"at the newest revision, {found}")
 
 

@@ -15,6 +15,8 @@ TIMEOUT_S: Final = 5.0
 RENEW_DAYS: Final = 14
 """Let's Encrypt's certificates are renewed a month before their end: less left means that renewal fails."""
 PORTS: Final = {"https": 443, "http": 80, "wss": 443, "ws": 80}
+INSIDE_PORTS: Final = {"https": 443, "wss": 9000}
+"""Of our Apache; HTTPS_PORT and OCPP_PORT may publish them as others."""
 SELF_SIGNED: Final = frozenset({18, 19, 20, 21})
 """OpenSSL's X509_V_ERR codes for a chain that ends at an authority that is not known here."""
 
@@ -24,15 +26,16 @@ def examine_way_in(
 ) -> list[Finding]:
     """Port, certificate and first answer of `url`.
 
-    `through` is the host to connect to instead of the URL's own, `authority` a PEM file to trust besides the system's.
+    `through` is the host to connect to instead of the URL's own, at the same port or where our Apache has it inside;
+    `authority` is a PEM file to trust besides the system's.
     """
     parts = urlsplit(url)
     if parts.scheme not in PORTS or not parts.hostname:
         return [broken(setting, f"{url} is no address", "see .env-example")]
-    host, port = through or parts.hostname, parts.port or PORTS[parts.scheme]
+    port = parts.port or PORTS[parts.scheme]
     subject = f"{setting} {parts.hostname}:{port}"
     try:
-        with socket.create_connection((host, port), TIMEOUT_S) as plain:
+        with _connect(parts, port, through) as plain:
             if parts.scheme in {"https", "wss"}:
                 return _examine_tls(subject, parts, plain, now, authority)
             readable = doubtful(subject, "open, without TLS", "keys travel readable: production uses wss and https")
@@ -40,6 +43,16 @@ def examine_way_in(
     except OSError as error:
         advice = "is the port published, and no firewall before it? Inside a container try --through apache"
         return [broken(subject, f"cannot be reached: {error}", advice)]
+
+
+def _connect(parts: SplitResult, port: int, through: str) -> socket.socket:
+    try:
+        return socket.create_connection((through or parts.hostname, port), TIMEOUT_S)
+    except ConnectionRefusedError:
+        inside = INSIDE_PORTS.get(parts.scheme)
+        if not through or inside is None:
+            raise
+        return socket.create_connection((through, inside), TIMEOUT_S)
 
 
 def _examine_tls(

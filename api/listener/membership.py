@@ -17,7 +17,7 @@ from api.bus import Bus
 from api.listener.failures import UnavailableError
 from api.listener.metrics import SUBSCRIBED
 from api.listener.storage import Storage
-from api.migrations import newest_revision
+from api.migrations import Standing, known_revisions
 from wire.messages import Message
 
 log = structlog.get_logger(__name__)
@@ -66,18 +66,21 @@ class Membership:
                 SUBSCRIBED.set(0)
 
     async def _ready(self, stop: asyncio.Event) -> bool:
-        """Waits for PostgreSQL at the newest revision; False where `stop` came first."""
-        needed, checks = newest_revision(), 0
+        """Waits for PostgreSQL at the newest revision or a later one; False where `stop` came first."""
+        revisions, checks = known_revisions(), 0
         while not stop.is_set():
             with contextlib.suppress(UnavailableError):
                 found = await self._storage.attempt(database_revision)
-                if found == needed:
+                standing = revisions.standing(found)
+                if standing is Standing.LATER:
+                    log.warning("a newer release has migrated the database; serving still", database_revision=found)
+                if standing.serves:
                     return True
                 if checks % SAY_AGAIN_AFTER == 0:
                     log.error(
                         "the database is not migrated; run: alembic upgrade head",
                         database_revision=found or "none",
-                        needed_revision=needed,
+                        needed_revision=revisions.newest,
                     )
             checks += 1
             await _sleep(CHECK_EVERY_S, stop)

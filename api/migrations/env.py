@@ -1,6 +1,7 @@
 """Alembic's entry: connects as the owner of the database and compares it with `api.schema`.
 
-One advisory lock lets several replicas start `alembic upgrade head` at once.
+One advisory lock lets several replicas start `alembic upgrade head` at once. Upgrades run while the services work: a
+statement that cannot have its table's lock soon fails, and with it its revision, before wallboxes run out of patience.
 """
 
 import asyncio
@@ -16,6 +17,8 @@ from api.schema import PARTITIONED, metadata
 from api.settings import Settings
 
 MIGRATION_LOCK = 0x766F6C74  # "volt"
+LOCK_TIMEOUT_S = 5
+"""Who wants a table's lock makes all others wait behind it; a message of a wallbox waits 15 s at most."""
 
 
 def include_object(
@@ -44,6 +47,8 @@ async def run_online(settings: Settings) -> None:
     async with engine.connect() as lock:
         await lock.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
         async with engine.connect() as connection:
+            await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
+            await connection.commit()
             await connection.run_sync(run)
             await connection.commit()
     await engine.dispose()

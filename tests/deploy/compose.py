@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import secrets
+import socket
 import ssl
 import subprocess
 import uuid
@@ -18,6 +19,7 @@ from tests.harness.stack import eventually
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 DOMAIN = "charging.example.org"
+OWN = "/certificates/own"
 SECRETS = (
     *("POSTGRES_PASSWORD", "DATABASE_OWNER_PASSWORD", "DATABASE_API_PASSWORD"),
     *("REDIS_API_PASSWORD", "REDIS_GATEWAY_PASSWORD", "JWT_SECRET"),
@@ -35,7 +37,7 @@ class Project:
     command: list[str] = field(default_factory=lambda: ["docker", "compose"])
 
     def compose(
-        self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None
+        self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
         """`docker compose ARGUMENTS` for this project.
 
@@ -57,6 +59,7 @@ class Project:
             [*command, *arguments],
             cwd=self.folder,
             env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **(environment or {})},
+            input=stdin,
             capture_output=True,
             text=True,
             check=False,
@@ -90,6 +93,19 @@ class Project:
             return [s["Running"] and s.get("Health", {}).get("Status") for s in states].count("healthy") == count
 
         await eventually(are_healthy, f"{service} to be healthy", deadline_s)
+
+    def query(self, statement: str) -> list[list[str]]:
+        """Rows, as text, that PostgreSQL's superuser reads."""
+        command = ("psql", "--username", "postgres", "--dbname", "voltuj", "--no-align", "--tuples-only", "--command")
+        done = self.compose("exec", "-T", "postgres", *command, statement)
+        return [line.split("|") for line in done.stdout.splitlines()]
+
+    def connections(self, index: int = 1) -> int:
+        """How many charge points one of the gateways holds, by its own metrics."""
+        script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9101/metrics').read().decode())"
+        done = self.compose("exec", "-T", "--index", str(index), "ocpp_gateway", "python", "-c", script)
+        [line] = [line for line in done.stdout.splitlines() if line.startswith("voltuj_gateway_connections ")]
+        return int(float(line.split()[1]))
 
     def logs(self, *services: str) -> str:
         """What the services wrote, without anything that compose adds."""
@@ -127,6 +143,29 @@ class Production(Project):
         script = 'mkdir -p "$(dirname "$0")" && printf %s "$1" >"$0"'
         self.compose("exec", "-T", "apache", "sh", "-c", script, path, content)
 
+    def lay_down(self, files: dict[str, str]) -> None:
+        """Files of the operator's own certificate: fullchain.pem, privkey.pem."""
+        for name, content in files.items():
+            self.put(f"{OWN}/{name}", content)
+
+    def take_up(self) -> None:
+        """Removes the operator's own certificate."""
+        self.compose("exec", "-T", "apache", "rm", "-r", OWN)
+
+    def served(self) -> str:
+        """The certificate, PEM, that a wallbox is shown now."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with (
+            socket.create_connection(("127.0.0.1", self.ocpp_port), timeout=30) as plain,
+            context.wrap_socket(plain, server_hostname=DOMAIN) as secure,
+        ):
+            return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True) or b"")
+
+    async def serves(self, certificate: str) -> bool:
+        """Whether wallboxes are shown this one."""
+        return await asyncio.to_thread(self.served) == certificate
+
     def http(self) -> httpx.AsyncClient:
         """A client of the REST api. A graceful reload of Apache closes idle connections, so it keeps none."""
         limits = httpx.Limits(max_keepalive_connections=0)
@@ -158,8 +197,10 @@ def production_environment(file: Path, **settings: str) -> Path:
         "OCPP_PORT": str(Production.ocpp_port),
         "INSIDE_SUBNET": "172.31.201.0/24",
         "VOLTUJ_VERSION": "ci",
-        "APACHE_MAX_CONNECTIONS": "1024",
+        "APACHE_MAX_CONNECTIONS": "2048",
         "EMAIL_VERIFICATION": "off",
+        "RATE_LIMIT_ADDRESS": "off",
+        "RATE_LIMIT_ACCOUNT": "off",
         **settings,
     }
     file.write_text("".join(f"{name}={value}\n" for name, value in made.items()))

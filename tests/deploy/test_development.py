@@ -3,9 +3,11 @@
 import asyncio
 import functools
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ PORTS = {
     "DEV_LISTENER_DEBUG_PORT": "15679",
     "DEV_GATEWAY_DEBUG_PORT": "15680",
 }
+OWN = {"MESSAGE_LOG_DAYS": "77"}
+"""A setting that somebody adds to a copy of `.env-example`."""
 API = f"http://127.0.0.1:{PORTS['DEV_API_PORT']}"
 GATEWAY = f"http://127.0.0.1:{PORTS['DEV_GATEWAY_OPERATIONS_PORT']}"
 SOMEBODY = 12345
@@ -35,14 +39,22 @@ async def development(tmp_path: Path) -> AsyncIterator[Project]:
     """A clone of somebody's, in which the stack was started and nothing else was done."""
     clone = tmp_path / "clone"
     await asyncio.to_thread(_copy_repository, clone)
-    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in PORTS.items()))
-    project = Project("voltuj-ci-dev", "docker-compose.dev.yaml", clone, tmp_path / ".env")
-    project.down()
+    settings = clone / ".env"
+    added = "".join(f"{name}={value}\n" for name, value in {**PORTS, **OWN}.items())
+    settings.write_text((clone / ".env-example").read_text() + added)
+    os.chown(settings, clone.stat().st_uid, clone.stat().st_gid)
+    project = Project("voltuj-ci-dev", "docker-compose.dev.yaml", clone, settings)
+    with_demo(project).down()
     try:
         await asyncio.to_thread(project.compose, "up", "--build", "--detach")
         yield project
     finally:
-        project.down()
+        with_demo(project).down()
+
+
+def with_demo(project: Project) -> Project:
+    """The same with its profile: without it compose does not know the service."""
+    return replace(project, command=[*project.command, "--profile", "demo"])
 
 
 def _copy_repository(clone: Path) -> None:
@@ -99,7 +111,27 @@ async def _debugger_greets(port: int) -> bool:
     return greeting.startswith(b"Content-Length: ")
 
 
+async def _demo_charges(project: Project) -> None:
+    """Its profile makes people and a wallbox; the owner logs in as its log says, and sees a session."""
+    project = with_demo(project)
+    await asyncio.to_thread(project.compose, "up", "--build", "--detach", "demo")
+
+    async def log_ins() -> list[tuple[str, str]]:
+        return re.findall(r"Log in as (\S+) with (\S+)", await asyncio.to_thread(project.logs, "demo"))
+
+    [(email, password), _] = await eventually(log_ins, "the demo to say how to log in", 120)
+    async with httpx.AsyncClient(base_url=f"{API}/api/v1", timeout=10) as http:
+        answer = await http.post("/auth/token", data={"username": email, "password": password})
+        http.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
+
+        async def sessions() -> Any:
+            return (await http.get("/transactions")).json()["items"]
+
+        await eventually(sessions, "the demo's wallbox to charge", 120)
+
+
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 async def test_a_day_of_development(development: Project) -> None:
     await eventually(lambda: _answers(f"{API}/readyz", 503, "alembic upgrade head"), "the missing command", 120)
     assert await _answers(f"{API}/healthz", 200)
@@ -108,6 +140,7 @@ async def test_a_day_of_development(development: Project) -> None:
     assert migrated.returncode == 0, migrated.stderr
     await eventually(lambda: _answers(f"{API}/readyz", 200), "the api to be ready", 60)
     await eventually(lambda: _answers(f"{GATEWAY}/readyz", 200), "the gateway to be ready", 60)
+    await _demo_charges(development)
 
     _save(development.folder / "api/app.py", 'title="Voltuj"', 'title="Saved"')
     await eventually(lambda: _answers(f"{API}/api/v1/openapi.json", 200, '"Saved"'), "the saved api", 60)
@@ -126,6 +159,8 @@ async def test_a_day_of_development(development: Project) -> None:
 
     for name in ("DEV_API_DEBUG_PORT", "DEV_LISTENER_DEBUG_PORT", "DEV_GATEWAY_DEBUG_PORT"):
         await eventually(functools.partial(_debugger_greets, int(PORTS[name])), name, 60)
+    told = development.compose("exec", "-T", "listener", "printenv", "MAIL_DIR", *OWN, "JWT_SECRET").stdout.split()
+    assert told == ["/voltuj/mails", *OWN.values(), "development-only-development-only-development"]
     if shutil.which("docker-compose"):
         hyphen = Project(development.name, "docker-compose.yaml", development.folder, development.environment_file,
                          ["docker-compose"])  # fmt: skip

@@ -15,6 +15,8 @@ from tests.deploy.compose import DOMAIN, Production
 from tests.harness.person import Person
 from tests.harness.wallbox import Wallbox, while_running
 
+MIB = 1024 * 1024
+
 
 async def test_a_whole_session_through_apache(production: Production, owner: Person) -> None:
     created = await owner.wallbox()
@@ -73,6 +75,31 @@ async def test_what_is_inside_stays_inside(production: Production) -> None:
     for service in ("api", "listener", "ocpp_gateway", "postgres", "redis"):
         [container] = production.containers(service)
         assert not any(container["NetworkSettings"]["Ports"].values()), service
+
+
+async def test_files_may_be_as_large_as_the_api_takes_and_other_bodies_not(
+    production: Production, owner: Person
+) -> None:
+    """LARGEST_FILE_MIB is 200 by default, the api's limit for all else 1 MiB."""
+    image = bytes(11 * MIB)
+    made = await owner.http.post("/firmware", params={"name": "image.bin"}, content=image)
+    assert made.status_code == 201, made.text
+    assert made.json()["size_bytes"] == len(image)
+    await owner.http.delete(f"/firmware/{made.json()['id']}")
+    api = await owner.http.post("/id-tags", json={"label": "x" * MIB, "kind": "card"})
+    assert (api.status_code, api.headers["content-type"]) == (413, "application/problem+json")
+    apache = await owner.http.post("/id-tags", json={"label": "x" * 3 * MIB, "kind": "card"})
+    assert apache.status_code == 413
+
+
+async def test_how_busy_apache_is_is_shown_inside_only(production: Production) -> None:
+    script = "import urllib.request as u; print(u.urlopen('http://apache:8081/?auto').headers['X-Max-Request-Workers'])"
+    assert production.compose("exec", "-T", "api", "python", "-c", script).stdout.strip() == "2048"
+    [apache] = production.containers("apache")
+    assert set(apache["NetworkSettings"]["Ports"]) == {"80/tcp", "443/tcp", "9000/tcp"}
+    outside = apache["NetworkSettings"]["Networks"][f"{production.name}_outside"]["IPAddress"]
+    async with httpx.AsyncClient() as http:
+        assert (await http.get(f"http://{outside}:8081/?auto")).status_code == 403
 
 
 async def test_http_leads_to_https(production: Production) -> None:

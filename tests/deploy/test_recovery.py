@@ -14,8 +14,6 @@ from tests.harness.person import Person
 from tests.harness.stack import eventually
 from tests.harness.wallbox import Wallbox
 
-OWN = "/certificates/own"
-
 
 @pytest.mark.slow
 @pytest.mark.parametrize("service", ["ocpp_gateway", "listener", "api", "redis", "postgres", "apache"])
@@ -77,7 +75,7 @@ async def test_two_of_each_share_the_work(production: Production, owner: Person)
             for wallbox in wallboxes:
                 await wallbox.disconnect()
                 await wallbox.deliver(call.Heartbeat())
-            return all([await asyncio.to_thread(_connected, production, index) for index in (1, 2)])
+            return all([await asyncio.to_thread(production.connections, index) for index in (1, 2)])
 
         await eventually(are_spread, "both gateways to hold charge points", 60)
         await asyncio.to_thread(production.kill, "ocpp_gateway")
@@ -90,14 +88,6 @@ async def test_two_of_each_share_the_work(production: Production, owner: Person)
         await asyncio.to_thread(production.compose, "up", "--detach", "--no-recreate", "--wait", *once)
 
 
-def _connected(production: Production, index: int) -> int:
-    """How many charge points one of the gateways holds, by its own metrics."""
-    script = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9101/metrics').read().decode())"
-    done = production.compose("exec", "-T", "--index", str(index), "ocpp_gateway", "python", "-c", script)
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("voltuj_gateway_connections ")]
-    return int(float(line.split()[1]))
-
-
 async def test_a_new_certificate_is_taken_without_dropping_a_socket(production: Production, owner: Person) -> None:
     created, card = await owner.wallbox(), await owner.card()
     own, other = make_certificate(DOMAIN), make_certificate(DOMAIN)
@@ -105,38 +95,19 @@ async def test_a_new_certificate_is_taken_without_dropping_a_socket(production: 
         await wallbox.boot()
         started = await wallbox.start(card, 1000)
         try:
-            _put(production, {"privkey.pem": other.key_pem, "fullchain.pem": own.pem})
+            production.lay_down({"privkey.pem": other.key_pem, "fullchain.pem": own.pem})
             await eventually(lambda: _refused(production), "a key that does not fit to be refused", 40)
-            assert _served(production) != own.pem
-            _put(production, {"privkey.pem": own.key_pem})
-            await eventually(lambda: _serves(production, own.pem), "the new certificate to be served", 40)
+            assert production.served() != own.pem
+            production.lay_down({"privkey.pem": own.key_pem})
+            await eventually(lambda: production.serves(own.pem), "the new certificate to be served", 40)
             await wallbox.meter(started.transaction_id, 1010)
             await wallbox.stop(started.transaction_id, 1020, card)
             assert wallbox.closes == []
         finally:
-            production.compose("exec", "-T", "apache", "rm", "-r", OWN)
+            production.take_up()
         await eventually(lambda: _trusted(production), "the self-signed certificate to be served again", 40)
         await wallbox.call(call.Heartbeat())
         assert wallbox.closes == []
-
-
-def _put(production: Production, files: dict[str, str]) -> None:
-    for name, content in files.items():
-        production.put(f"{OWN}/{name}", content)
-
-
-def _served(production: Production) -> str:
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        socket.create_connection(("127.0.0.1", production.ocpp_port), timeout=10) as plain,
-        context.wrap_socket(plain, server_hostname=DOMAIN) as secure,
-    ):
-        return ssl.DER_cert_to_PEM_cert(secure.getpeercert(binary_form=True) or b"")
-
-
-async def _serves(production: Production, certificate: str) -> bool:
-    return await asyncio.to_thread(_served, production) == certificate
 
 
 async def _trusted(production: Production) -> bool:

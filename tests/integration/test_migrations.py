@@ -1,6 +1,7 @@
 """Every revision goes up and down on a real database, and the restricted role cannot do what it must not."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import asyncpg
@@ -21,6 +22,14 @@ def test_every_revision_upgrades_and_downgrades(empty_database: DatabaseUrls) ->
         assert down.returncode == 0, down.stderr
         again = alembic(empty_database, "upgrade", "+1")
         assert again.returncode == 0, again.stderr
+
+
+def test_replicas_may_migrate_at_once(empty_database: DatabaseUrls) -> None:
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(alembic, empty_database, "upgrade", "head") for _ in range(3)]
+    for run in runs:
+        assert run.result().returncode == 0, run.result().stderr
+    assert "(head)" in alembic(empty_database, "current").stdout
 
 
 async def test_a_price_of_a_charge_point_becomes_a_version_of_its_own_tariff(empty_database: DatabaseUrls) -> None:

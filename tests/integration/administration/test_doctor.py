@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+import asyncpg
+
 from standalone.databases import DatabaseUrls
 from standalone.servers import free_port
 from tests.deploy.certificates import Certificate, make_certificate
@@ -121,6 +123,14 @@ def test_a_database_without_tables_and_the_owner_as_service(voltuj: Voltuj, empt
     assert done.returncode == 1
     assert "alembic upgrade head" in lines(done, "fail"), done.stdout
     assert "database role" in lines(done, "warn"), done.stdout
+
+
+async def test_a_database_of_a_newer_release_is_doubtful(voltuj: Voltuj, database: DatabaseUrls) -> None:
+    owner = await asyncpg.connect(database.owner)
+    await owner.execute("update alembic_version set version_num = 'ffffffffffff'")
+    await owner.close()
+    done = await asyncio.to_thread(voltuj, "doctor")
+    assert "of a newer release than this one" in lines(done, "warn"), done.stdout
 
 
 def test_a_setting_that_is_missing_is_named(voltuj: Voltuj) -> None:

@@ -1,0 +1,232 @@
+"""An upgrade as docs/production.md tells it, under load: what every wallbox noted is what is in the database."""
+
+import asyncio
+import contextlib
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.deploy.compose import Production
+from tests.harness.person import Person
+from tests.harness.release import NEXT, revision_after
+from tests.harness.stack import eventually
+from tests.harness.wallbox import Wallbox
+
+GARAGES = 24
+METERED = 3
+"""MeterValues of each session."""
+MADE = "made under load "
+EXPAND = """
+    op.execute("alter table transactions add column novelty bigint not null default 7")
+    op.execute("create table novelties (id bigint primary key)")
+"""
+CONTRACT = """
+    op.execute("drop table novelties")
+    op.execute("alter table transactions drop column novelty")
+"""
+BREAK = """
+    op.execute("create table novelties (id bigint primary key)")
+    op.execute("select 1 / 0")
+"""
+ROLLED = ("listener", "api", "ocpp_gateway")
+STORED = """
+select c.identity, t.ocpp_transaction_id, t.status, t.energy_wh, count(distinct m.sampled_at)
+from transactions t join charge_points c on c.id = t.charge_point_id left join meter_values m on m.transaction_id = t.id
+where c.name like '{garages}%' group by 1, 2, 3, 4
+"""
+
+
+@contextlib.contextmanager
+def release(
+    production: Production, version: str, folder: Path, upgrade: str, downgrade: str
+) -> Iterator[dict[str, str]]:
+    """Images of a release with one more revision; gives the settings with which compose takes them."""
+    folder.mkdir()
+    (folder / "next.py").write_text(revision_after(upgrade, downgrade=downgrade))
+    (folder / "Dockerfile").write_text("FROM voltuj-api:ci\nCOPY next.py /voltuj/api/migrations/versions/\n")
+    docker("build", "--quiet", "--tag", f"voltuj-api:{version}", str(folder))
+    docker("tag", "voltuj-ocpp-gateway:ci", f"voltuj-ocpp-gateway:{version}")
+    docker("tag", "voltuj-apache:ci", f"voltuj-apache:{version}")
+    try:
+        yield {"VOLTUJ_VERSION": version}
+    finally:
+        for image in ("voltuj-api", "voltuj-ocpp-gateway", "voltuj-apache"):
+            docker("rmi", "--force", f"{image}:{version}")
+
+
+def docker(*arguments: str) -> None:
+    """A docker command that must succeed."""
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+@dataclass
+class Garage:
+    """A wallbox that charges without end, and what it noted of the sessions that were acknowledged."""
+
+    wallbox: Wallbox
+    card: str
+    noted: list[tuple[str, int, str, int, int]] = field(default_factory=list)
+
+    async def charge(self, end: asyncio.Event) -> None:
+        """Sessions of 30 Wh until `end`; one that has begun is brought to its end."""
+        register_wh = 1000
+        while not end.is_set():
+            started = await self.wallbox.start(self.card, register_wh)
+            for step in range(1, METERED + 1):
+                await self.wallbox.meter(started.transaction_id, register_wh + 10 * step)
+            register_wh += 10 * METERED
+            await self.wallbox.stop(started.transaction_id, register_wh, self.card)
+            self.noted.append((self.wallbox.identity, started.transaction_id, "stopped", 10 * METERED, METERED))
+
+
+@dataclass
+class Load:
+    """Garages that charge and an app that writes."""
+
+    name: str
+    garages: list[Garage]
+    cards: list[str] = field(default_factory=list)
+    """Labels of the cards for which the api said that they are made."""
+
+    def sessions(self) -> int:
+        """How many have been brought to their end."""
+        return sum(len(garage.noted) for garage in self.garages)
+
+    async def grows(self) -> None:
+        """Waits until every wallbox has ended a session since, and the app has written."""
+        before, cards = [len(garage.noted) for garage in self.garages], len(self.cards)
+
+        async def has_grown() -> bool:
+            sessions = [len(garage.noted) for garage in self.garages]
+            return all(now > then for now, then in zip(sessions, before, strict=True)) and len(self.cards) > cards
+
+        await eventually(has_grown, "sessions of every wallbox to go on", 120)
+
+
+async def _make_cards(owner: Person, made: list[str], end: asyncio.Event) -> None:
+    """An app that repeats each request under the same key until it is answered."""
+    while not end.is_set():
+        label, key = MADE + uuid.uuid4().hex, {"Idempotency-Key": uuid.uuid4().hex}
+        status = 0
+        while status != 201:
+            with contextlib.suppress(httpx.TransportError):
+                answer = await owner.http.post("/id-tags", json={"label": label, "kind": "card"}, headers=key)
+                status = answer.status_code
+                assert status in {201, 409, 502, 503, 504}, answer.text
+        made.append(label)
+
+
+@contextlib.asynccontextmanager
+async def load(production: Production, owner: Person) -> AsyncIterator[Load]:
+    """Garages that charge, and an app that writes, until the block ends."""
+    name = f"Load {uuid.uuid4().hex[:8]}"
+    made = [await owner.wallbox(name=f"{name} {number}") for number in range(GARAGES)]
+    boxes = [Wallbox(production.ocpp_url, one["identity"], one["key"], tls=production.tls) for one in made]
+    running, end = Load(name, [Garage(box, await owner.card()) for box in boxes]), asyncio.Event()
+    for box in boxes:
+        await box.connect()
+        await box.boot()
+    tasks = [asyncio.create_task(garage.charge(end)) for garage in running.garages]
+    tasks.append(asyncio.create_task(_make_cards(owner, running.cards, end)))
+    try:
+        yield running
+        end.set()
+        await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        for box in boxes:
+            await box.disconnect()
+
+
+def stored(production: Production, garages: str) -> list[tuple[str, int, str, int, int]]:
+    """What the database has of these garages."""
+    written = production.query(STORED.format(garages=garages))
+    return [(row[0], int(row[1]), row[2], int(row[3]), int(row[4])) for row in written]
+
+
+async def labels(owner: Person) -> list[str]:
+    """Of all cards that the owner has."""
+    found, cursor = [], None
+    while True:
+        page = await owner.get("/id-tags", limit=100, **({"cursor": cursor} if cursor else {}))
+        found += [card["label"] for card in page["items"]]
+        cursor = page["next_cursor"]
+        if cursor is None:
+            return found
+
+
+async def roll(production: Production, running: Load, settings: dict[str, str]) -> None:
+    """One service after the other, as docs/production.md says."""
+    for service in ROLLED:
+        await asyncio.to_thread(
+            production.compose, "up", "--detach", "--no-deps", "--wait", service, environment=settings
+        )
+        await running.grows()
+
+
+async def migrate(production: Production, settings: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
+    """The one-shot service, with the images of another release."""
+    run = ("run", "--rm", "-T", "migrate", *command)
+    return await asyncio.to_thread(production.compose, *run, check=False, environment=settings)
+
+
+def images(production: Production) -> set[str]:
+    """Which ones api, listener and gateway run from."""
+    return {container["Config"]["Image"] for name in ROLLED for container in production.containers(name)}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, owner: Person, tmp_path: Path) -> None:
+    with release(production, "ci-next", tmp_path / "next", EXPAND, CONTRACT) as settings:
+        async with load(production, owner) as running:
+            await running.grows()
+            try:
+                migrated = await migrate(production, settings)
+                assert migrated.returncode == 0, migrated.stderr
+                await running.grows()
+                await roll(production, running, settings)
+                assert images(production) == {"voltuj-api:ci-next", "voltuj-ocpp-gateway:ci-next"}
+                [[revision]] = production.query("select version_num from alembic_version")
+                assert revision == NEXT
+            finally:
+                await roll(production, running, {})
+                assert images(production) == {"voltuj-api:ci", "voltuj-ocpp-gateway:ci"}
+                cleaned = await migrate(production, settings, "alembic", "downgrade", "-1")
+            assert cleaned.returncode == 0, cleaned.stderr
+        noted = [session for garage in running.garages for session in garage.noted]
+        assert len(noted) > 7 * GARAGES
+        assert sorted(await asyncio.to_thread(stored, production, running.name)) == sorted(noted)
+        assert [garage.wallbox.call_errors for garage in running.garages if garage.wallbox.call_errors] == []
+        made = [label for label in await labels(owner) if label.startswith(MADE)]
+        assert sorted(made) == sorted(running.cards)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_a_migration_that_fails_leaves_the_old_release_answering(
+    production: Production, owner: Person, tmp_path: Path
+) -> None:
+    created, card = await owner.wallbox(), await owner.card()
+    [[before]] = production.query("select version_num from alembic_version")
+    with release(production, "ci-broken", tmp_path / "broken", BREAK, "pass") as settings:
+        async with Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls) as wallbox:
+            await wallbox.boot()
+            started = await wallbox.start(card, 1000)
+            failed = await migrate(production, settings)
+            assert failed.returncode != 0
+            assert "division by zero" in failed.stderr
+            assert production.query("select version_num, to_regclass('novelties') from alembic_version") == [
+                [before, ""]
+            ]
+            assert images(production) == {"voltuj-api:ci", "voltuj-ocpp-gateway:ci"}
+            assert (await owner.http.get("/me")).status_code == 200
+            await wallbox.meter(started.transaction_id, 1010)
+            await wallbox.stop(started.transaction_id, 1020, card)
+            assert wallbox.closes == []
