@@ -6,12 +6,13 @@ from typing import Final
 
 import structlog
 
-from api.listener.batches import ConnectBatches, MeterValueBatches, Note, NoteBatches
+from api.listener.batches import ConnectBatches, Note, NoteBatches
 from api.listener.calls import Calls
 from api.listener.drain import Drain
 from api.listener.lanes import Lanes
 from api.listener.metrics import FRAMES_DROPPED
 from api.listener.outbox import Outbox
+from api.listener.shared_batches import SharedBatches
 from api.listener.storage import Storage
 from wire.messages import (
     ChargePointCall,
@@ -38,7 +39,7 @@ class Dispatch:
 
     def __init__(self, storage: Storage, outbox: Outbox, pool_size: int) -> None:
         self._calls = Calls(storage, outbox)
-        self._meter_values = MeterValueBatches(storage, outbox, self._calls)
+        self._shared = SharedBatches(storage, outbox, self._calls)
         self._outbox = outbox
         self._lanes = Lanes(self._batch, self._alone)
         self._batches: Drain[ChargePointCall | LoggedFrame] = Drain(self._write_batch)
@@ -72,7 +73,7 @@ class Dispatch:
 
     async def _write_batch(self, batch: list[ChargePointCall | LoggedFrame]) -> None:
         try:
-            await self._meter_values.write(batch)
+            await self._shared.write(batch)
         finally:
             for message in batch:
                 if isinstance(message, ChargePointCall):

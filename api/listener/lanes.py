@@ -1,13 +1,16 @@
 """The order of a charge point's messages: one after the other, while those of others go on. No I/O.
 
-Meter values go into shared batches, which are written one at a time; everything else goes alone.
+Meter values and statuses go into shared batches, which are written one at a time; everything else goes alone.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from wire.messages import ChargePointCall
+
+SHARED: Final = frozenset({"MeterValues", "StatusNotification"})
 
 
 @dataclass(slots=True)
@@ -23,7 +26,7 @@ class _Lane:
 
 def is_batched(call: ChargePointCall) -> bool:
     """Whether it may share a statement with those of others."""
-    return call.action == "MeterValues" and not call.refused
+    return call.action in SHARED and not call.refused
 
 
 class Lanes:
