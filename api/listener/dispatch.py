@@ -9,6 +9,7 @@ import structlog
 from api.listener.batches import ConnectBatches, Note, NoteBatches
 from api.listener.calls import Calls
 from api.listener.drain import Drain
+from api.listener.group_commits import MOST, GroupCommits, is_grouped
 from api.listener.lanes import Lanes
 from api.listener.metrics import FRAMES_DROPPED
 from api.listener.outbox import Outbox
@@ -27,8 +28,9 @@ from wire.messages import (
 
 log = structlog.get_logger(__name__)
 
-FOR_BATCHES: Final = 3
-"""Connections that messages going alone leave to the three kinds of batches."""
+GROUPS_AT_ONCE: Final = 3
+FOR_BATCHES: Final = 3 + GROUPS_AT_ONCE
+"""Connections that messages going alone leave to the groups and the three kinds of batches."""
 MOST_FRAMES: Final = 10_000
 """Frames for the log that may wait; nobody waits for them, so what is above is dropped and counted."""
 IDLE_POLL_S: Final = 0.01
@@ -42,6 +44,8 @@ class Dispatch:
         self._shared = SharedBatches(storage, outbox, self._calls)
         self._outbox = outbox
         self._lanes = Lanes(self._batch, self._alone)
+        self._grouping = GroupCommits(storage, self._calls)
+        self._groups = Drain(self._write_group, largest=MOST, writers=GROUPS_AT_ONCE)
         self._batches: Drain[ChargePointCall | LoggedFrame] = Drain(self._write_batch)
         self._connects: Drain[Connect] = Drain(ConnectBatches(storage, outbox).write)
         self._notes: Drain[Note] = Drain(NoteBatches(storage, outbox).write)
@@ -79,7 +83,17 @@ class Dispatch:
                 if isinstance(message, ChargePointCall):
                     self._lanes.finished(message)
 
+    async def _write_group(self, group: list[ChargePointCall]) -> None:
+        try:
+            await self._grouping.write(group)
+        finally:
+            for call in group:
+                self._lanes.finished(call)
+
     def _alone(self, call: ChargePointCall) -> None:
+        if is_grouped(call):
+            self._groups.add(call)
+            return
         task = asyncio.create_task(self._process(call))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -94,11 +108,11 @@ class Dispatch:
     async def run(self) -> None:
         """Runs for ever: the batches and what goes out."""
         async with asyncio.TaskGroup() as group:
-            for worker in (self._batches, self._connects, self._notes, self._outbox):
+            for worker in (self._batches, self._groups, self._connects, self._notes, self._outbox):
                 group.create_task(worker.run())
 
     async def finish(self) -> None:
         """Waits until all that was accepted is committed or dropped, and its answers are out."""
-        work = (self._lanes, self._batches, self._connects, self._notes, self._outbox)
-        while any(len(part) for part in work):  # noqa: ASYNC110 - five parts, and only at the end of the process
+        work = (self._lanes, self._batches, self._groups, self._connects, self._notes, self._outbox)
+        while any(len(part) for part in work):  # noqa: ASYNC110 - six parts, and only at the end of the process
             await asyncio.sleep(IDLE_POLL_S)
