@@ -15,10 +15,11 @@ import structlog
 
 from api.charge_points import message_log
 from api.charge_points.answers import Answer
-from api.listener.calls import HANDLERS, Calls
+from api.listener.calls import HANDLERS, LOCKING, Calls
 from api.listener.failures import UnavailableError
 from api.listener.metrics import BATCH_SIZE
 from api.listener.storage import Storage
+from api.transactions.start import lock_charge_points
 from wire.messages import ChargePointCall
 
 log = structlog.get_logger(__name__)
@@ -62,6 +63,9 @@ class GroupCommits:
 
     async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[Answer]:
         async def work(connection: asyncpg.Connection) -> list[Answer]:
+            locking = [call.charge_point_id for call in wanted if call.action in LOCKING]
+            if locking:
+                await lock_charge_points(connection, locking)
             answers = [await HANDLERS[call.action](connection, call, now) for call in wanted]
             conversations = [
                 message_log.conversation(call, answer, now) for call, answer in zip(wanted, answers, strict=True)
