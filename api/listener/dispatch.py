@@ -84,16 +84,24 @@ class Dispatch:
                     self._lanes.finished(message)
 
     async def _write_group(self, group: list[ChargePointCall]) -> None:
+        left: list[ChargePointCall] = []
         try:
-            await self._grouping.write(group)
+            left = await self._grouping.write(group)
         finally:
+            left_ids = {call.id for call in left}
             for call in group:
-                self._lanes.finished(call)
+                if call.id not in left_ids:
+                    self._lanes.finished(call)
+        for call in left:
+            self._go_alone(call)
 
     def _alone(self, call: ChargePointCall) -> None:
         if is_grouped(call):
             self._groups.add(call)
-            return
+        else:
+            self._go_alone(call)
+
+    def _go_alone(self, call: ChargePointCall) -> None:
         task = asyncio.create_task(self._process(call))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -1,11 +1,10 @@
 """CALLs of many charge points that each need statements of their own, one after the other in one transaction.
 
 One commit and one log statement serve them all. There are no savepoints: where one fails, none is committed, and each
-goes alone. No two are of one charge point (`lanes`), and they are done in the order of their charge points, so that
-two groups that meet never wait for each other in a circle.
+goes alone; so does one whose charge point is locked elsewhere, so that the others do not wait for it. No two are of
+one charge point (`lanes`).
 """
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
@@ -19,7 +18,7 @@ from api.listener.calls import HANDLERS, LOCKING, Calls
 from api.listener.failures import UnavailableError
 from api.listener.metrics import BATCH_SIZE
 from api.listener.storage import Storage
-from api.transactions.start import lock_charge_points
+from api.transactions.start import try_lock_charge_points
 from wire.messages import ChargePointCall
 
 log = structlog.get_logger(__name__)
@@ -42,35 +41,37 @@ class GroupCommits:
         self._storage = storage
         self._calls = calls
 
-    async def write(self, group: Sequence[ChargePointCall]) -> None:
-        """Commits and answers the group."""
+    async def write(self, group: Sequence[ChargePointCall]) -> list[ChargePointCall]:
+        """Commits and answers the group; returns those that must go alone."""
         wanted = sorted(group, key=lambda call: call.charge_point_id)
         while len(wanted) > 1:
-            now = datetime.now(UTC)
             try:
-                answers = await self._attempt(wanted, now)
+                answered = await self._attempt(wanted, datetime.now(UTC))
             except UnavailableError:
                 wanted = [call for call in wanted if await self._calls.in_time(call)]
                 continue
             except Exception as error:  # noqa: BLE001 - each message goes alone next, where its failure is reported
                 log.warning("a group failed on its data", size=len(wanted), error=str(error))
-                break
-            BATCH_SIZE.observe(len(wanted))
-            for call, answer in zip(wanted, answers, strict=True):
+                return wanted
+            BATCH_SIZE.observe(len(answered))
+            for call, answer in answered:
                 self._calls.answer(call, answer)
-            return
-        await asyncio.gather(*(self._calls.process(call) for call in wanted))
+            done = {call.id for call, _ in answered}
+            return [call for call in wanted if call.id not in done]
+        return wanted
 
-    async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[Answer]:
-        async def work(connection: asyncpg.Connection) -> list[Answer]:
-            locking = [call.charge_point_id for call in wanted if call.action in LOCKING]
-            if locking:
-                await lock_charge_points(connection, locking)
-            answers = [await HANDLERS[call.action](connection, call, now) for call in wanted]
-            conversations = [
-                message_log.conversation(call, answer, now) for call, answer in zip(wanted, answers, strict=True)
-            ]
-            await message_log.insert(connection, [row for rows in conversations for row in rows])
-            return answers
+    async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[tuple[ChargePointCall, Answer]]:
+        async def work(connection: asyncpg.Connection) -> list[tuple[ChargePointCall, Answer]]:
+            free = await _not_locked(connection, wanted)
+            answered = [(call, await HANDLERS[call.action](connection, call, now)) for call in free]
+            log_rows = [row for call, answer in answered for row in message_log.conversation(call, answer, now)]
+            await message_log.insert(connection, log_rows)
+            return answered
 
         return await self._storage.attempt(work)
+
+
+async def _not_locked(connection: asyncpg.Connection, wanted: Sequence[ChargePointCall]) -> list[ChargePointCall]:
+    locking = [call.charge_point_id for call in wanted if call.action in LOCKING]
+    locked = await try_lock_charge_points(connection, locking) if locking else set()
+    return [call for call in wanted if call.action not in LOCKING or call.charge_point_id in locked]

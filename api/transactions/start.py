@@ -30,7 +30,10 @@ REMOTE_START_WINDOW: Final = timedelta(minutes=15)
 CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """A charge point's clock may be this far behind: a first tariff made so shortly after a start was in force at it."""
 
-LOCK: Final = "select pg_advisory_xact_lock(hashtextextended(id, 0)) from unnest($1::text[]) as id"
+LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
+TRY_LOCK: Final = """
+select id from unnest($1::text[]) as id where pg_try_advisory_xact_lock(hashtextextended(id, 0))
+"""
 SITUATION: Final = """
 select c.boot_count, c.quirks, t.* from charge_points c left join lateral (
     select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
@@ -119,14 +122,14 @@ class _Place:
     held_reasons: list[str]
 
 
-async def lock_charge_points(connection: asyncpg.Connection, charge_point_ids: Iterable[str]) -> None:
-    """Waits until no other Start or Stop of these charge points is in a transaction."""
-    await connection.execute(LOCK, sorted(charge_point_ids))
-
-
 async def lock_charge_point(connection: asyncpg.Connection, charge_point_id: str) -> None:
-    """The same for one."""
-    await lock_charge_points(connection, [charge_point_id])
+    """Waits until no other Start or Stop of this charge point is in a transaction."""
+    await connection.execute(LOCK, charge_point_id)
+
+
+async def try_lock_charge_points(connection: asyncpg.Connection, charge_point_ids: Iterable[str]) -> set[str]:
+    """The same for many without waiting: those of which no other Start or Stop is in a transaction."""
+    return {row["id"] for row in await connection.fetch(TRY_LOCK, list(charge_point_ids))}
 
 
 async def start(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
