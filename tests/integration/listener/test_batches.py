@@ -15,6 +15,14 @@ from wire.messages import ChargePointCall
 NOW = datetime.now(UTC).replace(microsecond=0)
 BOXES = 12
 LOCK = "select pg_advisory_lock(hashtextextended($1, 0))"
+RESERVE = """
+with asked as (
+    insert into commands (charge_point_id, user_id, action, payload, epoch, deadline_at, status)
+    select id, owner_id, 'ReserveNow', '{}', 1, now(), 'accepted' from charge_points returning id, charge_point_id
+)
+insert into reservations (charge_point_id, reservation_id, connector_id, id_tag, expires_at, status, command_id)
+select charge_point_id, 7, 1, 'CARD', now() + interval '1 hour', 'accepted', id from asked
+"""
 UNLOCK = "select pg_advisory_unlock(hashtextextended($1, 0))"
 
 
