@@ -39,8 +39,6 @@ async def make_pool(settings: Settings) -> asyncpg.Pool:
         server_settings={
             "application_name": "voltuj-listener",
             "idle_in_transaction_session_timeout": str(IDLE_IN_TRANSACTION_MS),
-            # Its statements are few and go by keys; planning them anew each time costs about as much as running them.
-            "plan_cache_mode": "force_generic_plan",
         },
     )
 
