@@ -44,28 +44,28 @@ class GroupCommits:
     async def write(self, group: Sequence[ChargePointCall]) -> list[ChargePointCall]:
         """Commits and answers the group; returns those that must go alone."""
         wanted = sorted(group, key=lambda call: call.charge_point_id)
-        while len(wanted) > 1:
+        while wanted := [call for call in wanted if await self._calls.in_time(call)]:
             try:
                 answered = await self._attempt(wanted, datetime.now(UTC))
             except UnavailableError:
-                wanted = [call for call in wanted if await self._calls.in_time(call)]
                 continue
             except Exception as error:  # noqa: BLE001 - each message goes alone next, where its failure is reported
                 log.warning("a group failed on its data", size=len(wanted), error=str(error))
                 return wanted
-            BATCH_SIZE.observe(len(answered))
             for call, answer in answered:
                 self._calls.answer(call, answer)
             done = {call.id for call, _ in answered}
             return [call for call in wanted if call.id not in done]
-        return wanted
+        return []
 
     async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[tuple[ChargePointCall, Answer]]:
         async def work(connection: asyncpg.Connection) -> list[tuple[ChargePointCall, Answer]]:
             free = await _not_locked(connection, wanted)
             answered = [(call, await HANDLERS[call.action](connection, call, now)) for call in free]
             log_rows = [row for call, answer in answered for row in message_log.conversation(call, answer, now)]
-            await message_log.insert(connection, log_rows)
+            if log_rows:
+                BATCH_SIZE.observe(len(answered))
+                await message_log.insert(connection, log_rows)
             return answered
 
         return await self._storage.attempt(work)

@@ -69,7 +69,9 @@ class SharedBatches:
     async def write(self, batch: Sequence[ChargePointCall | LoggedFrame]) -> None:
         """Commits and answers the batch."""
         frames = [message for message in batch if isinstance(message, LoggedFrame)]
-        good, suspect = _read([message for message in batch if isinstance(message, ChargePointCall)])
+        now = time.time()
+        calls = [message for message in batch if isinstance(message, ChargePointCall)]
+        good, suspect = _read([call for call in calls if now < call.deadline or await self._calls.in_time(call)])
         BATCH_SIZE.observe(len(batch))
         for round_ in _rounds(good, frames):
             suspect += await self._write(round_)
