@@ -28,7 +28,9 @@ def options(arguments: list[str]) -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Voltuj beside two anchors.")
     parser.add_argument("--quick", action="store_true", help="about two minutes; does not touch the page")
-    parser.add_argument("--rounds", type=int, help="interleaved rounds, of which medians are taken (5; quick: 3)")
+    parser.add_argument(
+        "--rounds", type=int, help="interleaved rounds, of which medians are taken (5; quick: 3; 0: none)"
+    )
     parser.add_argument("--seconds", type=float, help="length of one run (4; quick: 1)")
     parser.add_argument("--connections", type=int, help="boots at once, then idle (10000; quick: 1000; 0: none)")
     parser.add_argument("--workers", type=int, default=2, help="processes of the load generator (2)")
@@ -41,7 +43,7 @@ def sizes_of(asked: argparse.Namespace) -> Sizes:
     quick: bool = asked.quick
     storm = asked.connections if asked.connections is not None else (1_000 if quick else 10_000)
     return Sizes(
-        rounds=asked.rounds or (3 if quick else 5),
+        rounds=asked.rounds if asked.rounds is not None else (3 if quick else 5),
         seconds=asked.seconds or (1.0 if quick else 4.0),
         open_connections=200 if quick else 1_000,
         storm_connections=storm,

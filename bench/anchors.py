@@ -6,6 +6,7 @@ with its validation of every message, in memory.
 
 import asyncio
 import contextlib
+import json
 import sys
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,23 +19,23 @@ from websockets.exceptions import ConnectionClosed
 from websockets.typing import Subprotocol
 
 NOW: Final = "2026-01-01T00:00:00Z"
-ANSWERS: Final = {
-    "Authorize": '{"idTagInfo":{"status":"Accepted"}}',
-    "BootNotification": f'{{"status":"Accepted","currentTime":"{NOW}","interval":300}}',
-    "Heartbeat": f'{{"currentTime":"{NOW}"}}',
-    "MeterValues": "{}",
-    "StartTransaction": '{"idTagInfo":{"status":"Accepted"},"transactionId":1}',
-    "StatusNotification": "{}",
-    "StopTransaction": '{"idTagInfo":{"status":"Accepted"}}',
+ANSWERS: Final[dict[str, dict[str, Any]]] = {
+    "Authorize": {"idTagInfo": {"status": "Accepted"}},
+    "BootNotification": {"status": "Accepted", "currentTime": NOW, "interval": 300},
+    "Heartbeat": {"currentTime": NOW},
+    "MeterValues": {},
+    "StartTransaction": {"idTagInfo": {"status": "Accepted"}, "transactionId": 1},
+    "StatusNotification": {},
+    "StopTransaction": {"idTagInfo": {"status": "Accepted"}},
 }
 ACCEPTED: Final = {"status": AuthorizationStatus.accepted}
 
 
 async def answer_only(connection: ServerConnection) -> None:
-    """The least that a server can do: finds message id and action by their quotes."""
+    """The least that a server of OCPP-J can do: reads message id and action out of the JSON, and answers in JSON."""
     async for message in connection:
-        _, message_id, _, action, _ = str(message).split('"', 4)
-        await connection.send(f'[3,"{message_id}",{ANSWERS[action]}]')
+        _, message_id, action, _ = json.loads(message)
+        await connection.send(json.dumps([3, message_id, ANSWERS[action]]))
 
 
 class CentralSystem(ChargePoint):

@@ -25,6 +25,7 @@ HEAD: Final = (
 )
 PARTS: Final = ("gateway", "listener", "postgresql", "redis", LOAD)
 STORM_HEAD: Final = ("server", "connections", "boots in s", "p99 ms", "KiB a connection", "idle CPU %")
+MOMENTS: Final = ("at the start", "connected", "at the end")
 WORDS: Final = {True: "met", False: "**not met**", None: "not measured"}
 
 Rows = list[list[str]]
@@ -70,6 +71,11 @@ def storms(results: Results) -> Rows:
     ]  # fmt: skip
 
 
+def memory(results: Results) -> Rows:
+    """A row a process. PostgreSQL's grows while the pages of its shared buffers are touched for the first time."""
+    return [[name, *(f"{sizes[moment]:,.0f}" for moment in MOMENTS)] for name, sizes in results.memory_mib.items()]
+
+
 def goals(results: Results) -> Rows:
     """A row a goal."""
     return [[verdict.goal, verdict.measured, WORDS[verdict.met]] for verdict in verdicts(results)]
@@ -100,6 +106,8 @@ def _tables(results: Results) -> list[tuple[str, tuple[str, ...], Rows]]:
     ]
     if results.storms:
         tables.append(("Connecting at once, then idle", STORM_HEAD, storms(results)))
+    if results.memory_mib:
+        tables.append(("Memory of Voltuj's processes, MiB", ("process", *MOMENTS), memory(results)))
     validation = [[name, f"{cost:.1f}"] for name, cost in results.validation_us.items()]
     tables.append(("Validation of a 1 kB MeterValues, in one process", ("with", "us"), validation))
     tables.append(("Goals", ("goal", "measured", "verdict"), goals(results)))

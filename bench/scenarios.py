@@ -75,10 +75,12 @@ class Results:
     storms: list[Storm] = field(default_factory=list)
     validation_us: dict[str, float] = field(default_factory=dict)
     acknowledged: Counter[str] = field(default_factory=Counter)
+    memory_mib: dict[str, dict[str, float]] = field(default_factory=dict)
+    """Of each of Voltuj's processes, by moment."""
 
     def of(self, scenario: Scenario) -> dict[str, Measurement]:
-        """The medians of each target."""
-        return {target: medians(rounds) for target, rounds in self.rounds[scenario].items()}
+        """The medians of each target; none where it was left out."""
+        return {target: medians(rounds) for target, rounds in self.rounds.get(scenario, {}).items()}
 
 
 def scenarios(sizes: Sizes) -> list[Scenario]:
@@ -114,12 +116,14 @@ class Run:
         self._tell("validation")
         self.results.validation_us = validation_us()
         self._tell("starting the servers")
+        most_open_files()
         self._stack.start_servers()
         self._stack.start_listener()
-        try:
-            self._rounds()
-        finally:
-            self._close_fleets()
+        if self._sizes.rounds:
+            try:
+                self._rounds()
+            finally:
+                self._close_fleets()
         if with_storm:
             self._storms()
         return self.results
@@ -131,13 +135,21 @@ class Run:
             "ocpp": self._stack.start_anchor("ocpp"),
         }
         plan = scenarios(self._sizes)
+        self._weigh(targets["voltuj"], "at the start")
         for scenario in plan:
             self._connect(scenario, targets)
+        self._weigh(targets["voltuj"], "connected")
         for number in range(self._sizes.rounds):
             for scenario in plan:
                 for target in scenario.targets:
                     self._tell(f"round {number + 1}: {scenario.name}, n={scenario.connections}, {target}")
                     self._one(scenario, target)
+        self._weigh(targets["voltuj"], "at the end")
+
+    def _weigh(self, target: Target, moment: str) -> None:
+        """Memory of each process now."""
+        for name, pid in target.processes.items():
+            self.results.memory_mib.setdefault(name, {})[moment] = memory_kib(pid) / 1024
 
     def _connect(self, scenario: Scenario, targets: dict[str, Target]) -> None:
         count = scenario.connections
@@ -183,8 +195,7 @@ class Run:
         return measured
 
     def _storms(self) -> None:
-        limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_FILES
-        count = min(self._sizes.storm_connections, limit)
+        count = min(self._sizes.storm_connections, most_open_files() - SPARE_FILES)
         self._stack.make_charge_points(FIRST_OF_STORM, count)
         for target in (self._stack.start_gateway(), self._stack.start_anchor("bare")):
             self._tell(f"{count} boots, then idle, {target.name}")
@@ -207,6 +218,13 @@ class Run:
     def _close_fleets(self) -> None:
         for fleet in self._fleets.values():
             fleet.close()
+
+
+def most_open_files() -> int:
+    """How many files each process may open; raised as far as this user may, for those that are started from here on."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
 
 
 def _complete(measured: Measurement) -> Measurement:

@@ -106,7 +106,10 @@ class Stack:
         return Target("voltuj", port, {"gateway": process.pid, **self._shared})
 
     def start_anchor(self, kind: str) -> Target:
-        """A server of `bench.anchors`."""
+        """A server of `bench.anchors`, in the state in which one is that has seen a connection end.
+
+        Before that, glibc maps and unmaps memory for every read of asyncio, and a message costs about twice as much.
+        """
         port = free_port()
         process = self._spawn(kind, ["-m", "bench.anchors", kind, str(port)], {})
         self._until(process, lambda: _listens(port))

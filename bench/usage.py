@@ -26,7 +26,11 @@ def memory_kib(pid: int) -> int:
     children = list(_children(pid))
     if not children:
         return _kib(pid, "status", "VmRSS:")
-    return _kib(pid, "smaps_rollup", "Pss:") + sum(memory_kib(child) for child in children)
+    return _kib(pid, "smaps_rollup", "Pss:") + sum(_pss_kib(child) for child in children)
+
+
+def _pss_kib(pid: int) -> int:
+    return _kib(pid, "smaps_rollup", "Pss:") + sum(_pss_kib(child) for child in _children(pid))
 
 
 def _ticks(pid: int, *places: int) -> int:

@@ -32,9 +32,13 @@ FAILURES = (RedisError, OSError, TimeoutError)
 
 
 def make_redis(url: str) -> Redis:
-    """A client that connects at its first use. Nothing is retried blindly: a publish may have arrived."""
+    """A client that connects at its first use. Nothing is retried blindly: a publish may have arrived.
+
+    RESP 2, because redis-py makes a debug text of every message that RESP 3 pushes, also where nobody logs it.
+    """
     return Redis.from_url(
         url,
+        protocol=2,
         socket_connect_timeout=CONNECT_TIMEOUT_S,
         socket_timeout=REPLY_TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),

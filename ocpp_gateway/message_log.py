@@ -53,6 +53,10 @@ class MessageLog:
             return
         frames, self._frames = self._frames, []
         for frame in frames:
-            clean = msgspec.structs.replace(frame, frame=redacted(frame.frame))
-            if not self._bus.send(channel, clean):
+            if not self._bus.send(channel, _without_secrets(frame)):
                 self._dropped.inc()
+
+
+def _without_secrets(frame: LoggedFrame) -> LoggedFrame:
+    clean = redacted(frame.frame)
+    return frame if clean is frame.frame else msgspec.structs.replace(frame, frame=clean)

@@ -338,5 +338,5 @@ def _ended(
 
 def _current_time(now: float) -> bytes:
     """4.6; times that we send end in Z."""
-    moment = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    return b'{"currentTime":"%sZ"}' % moment.encode()
+    moment = datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").removesuffix("+00:00")
+    return b'{"currentTime":"%bZ"}' % moment.encode()

@@ -24,6 +24,7 @@ delete from charging_profiles where charge_point_id = $1
 TRANSACTION_ENDED: Final = """
 delete from charging_profiles where charge_point_id = $1 and connector_id = $2 and purpose = 'TxProfile'
 """
+"""A TxProfile lasts no longer than its transaction (3.13.1)."""
 
 
 async def stored(connection: asyncpg.Connection, ended: Ended) -> None:
@@ -45,8 +46,3 @@ async def cleared(connection: asyncpg.Connection, ended: Ended) -> None:
     if ended.accepted or ended.response.get("status") == "Unknown":
         names = ("id", "connectorId", "chargingProfilePurpose", "stackLevel")
         await connection.execute(CLEARED, ended.charge_point_id, *(ended.payload.get(name) for name in names))
-
-
-async def transaction_ended(connection: asyncpg.Connection, charge_point_id: str, connector_id: int) -> None:
-    """A TxProfile lasts no longer than its transaction (3.13.1)."""
-    await connection.execute(TRANSACTION_ENDED, charge_point_id, connector_id)

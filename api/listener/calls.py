@@ -25,7 +25,7 @@ from api.listener.outbox import Outbox
 from api.listener.storage import Storage
 from api.sharing.ocpp import authorize_call
 from api.transactions.meter_values import meter_values
-from api.transactions.start import start
+from api.transactions.start import lock_charge_point, start
 from api.transactions.stop import stop
 from api.transactions.unprocessed import keep_refused, set_aside
 from wire.messages import CallOutcome, ChargePointCall
@@ -48,6 +48,8 @@ HANDLERS: Final[dict[str, Handler]] = {
     "StatusNotification": status,
     "StopTransaction": stop,
 }
+LOCKING: Final = frozenset({"StartTransaction", "StopTransaction"})
+"""Done for one charge point at a time, whatever listeners it came to."""
 ATTEMPTS: Final = 2
 """A message that fails alone this often is at fault itself."""
 
@@ -89,6 +91,8 @@ class Calls:
         now = datetime.now(UTC)
 
         async def work(connection: asyncpg.Connection) -> Answer:
+            if call.action in LOCKING:
+                await lock_charge_point(connection, call.charge_point_id)
             if call.refused:
                 answer = await keep_refused(connection, call)
             elif len(failures) < ATTEMPTS:

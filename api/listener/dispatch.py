@@ -6,12 +6,14 @@ from typing import Final
 
 import structlog
 
-from api.listener.batches import ConnectBatches, MeterValueBatches, Note, NoteBatches
+from api.listener.batches import ConnectBatches, Note, NoteBatches
 from api.listener.calls import Calls
 from api.listener.drain import Drain
+from api.listener.group_commits import MOST, GroupCommits, is_grouped
 from api.listener.lanes import Lanes
 from api.listener.metrics import FRAMES_DROPPED
 from api.listener.outbox import Outbox
+from api.listener.shared_batches import SharedBatches
 from api.listener.storage import Storage
 from wire.messages import (
     ChargePointCall,
@@ -26,8 +28,9 @@ from wire.messages import (
 
 log = structlog.get_logger(__name__)
 
-FOR_BATCHES: Final = 3
-"""Connections that messages going alone leave to the three kinds of batches."""
+GROUPS_AT_ONCE: Final = 3
+FOR_BATCHES: Final = 3 + GROUPS_AT_ONCE
+"""Connections that messages going alone leave to the groups and the three kinds of batches."""
 MOST_FRAMES: Final = 10_000
 """Frames for the log that may wait; nobody waits for them, so what is above is dropped and counted."""
 IDLE_POLL_S: Final = 0.01
@@ -38,9 +41,11 @@ class Dispatch:
 
     def __init__(self, storage: Storage, outbox: Outbox, pool_size: int) -> None:
         self._calls = Calls(storage, outbox)
-        self._meter_values = MeterValueBatches(storage, outbox, self._calls)
+        self._shared = SharedBatches(storage, outbox, self._calls)
         self._outbox = outbox
         self._lanes = Lanes(self._batch, self._alone)
+        self._grouping = GroupCommits(storage, self._calls)
+        self._groups = Drain(self._write_group, largest=MOST, writers=GROUPS_AT_ONCE)
         self._batches: Drain[ChargePointCall | LoggedFrame] = Drain(self._write_batch)
         self._connects: Drain[Connect] = Drain(ConnectBatches(storage, outbox).write)
         self._notes: Drain[Note] = Drain(NoteBatches(storage, outbox).write)
@@ -72,13 +77,31 @@ class Dispatch:
 
     async def _write_batch(self, batch: list[ChargePointCall | LoggedFrame]) -> None:
         try:
-            await self._meter_values.write(batch)
+            await self._shared.write(batch)
         finally:
             for message in batch:
                 if isinstance(message, ChargePointCall):
                     self._lanes.finished(message)
 
+    async def _write_group(self, group: list[ChargePointCall]) -> None:
+        left: list[ChargePointCall] = []
+        try:
+            left = await self._grouping.write(group)
+        finally:
+            left_ids = {call.id for call in left}
+            for call in group:
+                if call.id not in left_ids:
+                    self._lanes.finished(call)
+        for call in left:
+            self._go_alone(call)
+
     def _alone(self, call: ChargePointCall) -> None:
+        if is_grouped(call):
+            self._groups.add(call)
+        else:
+            self._go_alone(call)
+
+    def _go_alone(self, call: ChargePointCall) -> None:
         task = asyncio.create_task(self._process(call))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -93,11 +116,11 @@ class Dispatch:
     async def run(self) -> None:
         """Runs for ever: the batches and what goes out."""
         async with asyncio.TaskGroup() as group:
-            for worker in (self._batches, self._connects, self._notes, self._outbox):
+            for worker in (self._batches, self._groups, self._connects, self._notes, self._outbox):
                 group.create_task(worker.run())
 
     async def finish(self) -> None:
         """Waits until all that was accepted is committed or dropped, and its answers are out."""
-        work = (self._lanes, self._batches, self._connects, self._notes, self._outbox)
-        while any(len(part) for part in work):  # noqa: ASYNC110 - five parts, and only at the end of the process
+        work = (self._lanes, self._batches, self._groups, self._connects, self._notes, self._outbox)
+        while any(len(part) for part in work):  # noqa: ASYNC110 - six parts, and only at the end of the process
             await asyncio.sleep(IDLE_POLL_S)

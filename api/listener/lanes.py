@@ -1,13 +1,16 @@
 """The order of a charge point's messages: one after the other, while those of others go on. No I/O.
 
-Meter values go into shared batches, which are written one at a time; everything else goes alone.
+Meter values and statuses go into shared batches, which are written one at a time; everything else goes alone.
 """
 
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Final
 
 from wire.messages import ChargePointCall
+
+SHARED: Final = frozenset({"MeterValues", "StatusNotification"})
 
 
 @dataclass(slots=True)
@@ -15,6 +18,8 @@ class _Lane:
     in_batches: int = 0
     is_alone: bool = False
     waiting: deque[ChargePointCall] = field(default_factory=deque)
+    ids: set[str] = field(default_factory=set)
+    """Of what waits or is handed out."""
 
     def admits(self, *, batched: bool) -> bool:
         """A batched message may follow batched ones, which keep their order; one that goes alone waits for all."""
@@ -23,7 +28,7 @@ class _Lane:
 
 def is_batched(call: ChargePointCall) -> bool:
     """Whether it may share a statement with those of others."""
-    return call.action == "MeterValues" and not call.refused
+    return call.action in SHARED and not call.refused
 
 
 class Lanes:
@@ -38,8 +43,14 @@ class Lanes:
         return len(self._lanes)
 
     def accept(self, call: ChargePointCall) -> None:
-        """Hands the message out, or keeps it until those before it are finished."""
+        """Hands the message out, or keeps it until those before it are finished.
+
+        A gateway that tries again what is still worked on is not heard: the answer is on its way all the same.
+        """
         lane = self._lanes.setdefault(call.charge_point_id, _Lane())
+        if call.id in lane.ids:
+            return
+        lane.ids.add(call.id)
         if lane.waiting or not lane.admits(batched=is_batched(call)):
             lane.waiting.append(call)
         else:
@@ -48,6 +59,7 @@ class Lanes:
     def finished(self, call: ChargePointCall) -> None:
         """To be called once for every message handed out, whatever became of it."""
         lane = self._lanes[call.charge_point_id]
+        lane.ids.discard(call.id)
         if is_batched(call):
             lane.in_batches -= 1
         else:

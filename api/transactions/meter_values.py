@@ -9,10 +9,8 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from api.charge_points import message_log
 from api.charge_points.answers import Answer, received_at
 from api.charge_points.live import connector_fields
-from api.charge_points.message_log import LogRow
 from api.transactions.requests import MeterValue, Sample, read_meter_values, read_values
 from wire.messages import ChargePointCall
 
@@ -31,7 +29,6 @@ from unnest({_FROM}) as v (charge_point_id, sampled_at, connector_id, digest, oc
     energy_wh, power_w, samples)
 on conflict do nothing
 """  # noqa: S608 - our own names
-INSERT_WITH_LOG: Final = f"with log as ({message_log.insert_sql(len(ARRAYS) + 1)}) {INSERT}"
 
 
 class ValueRow(NamedTuple):
@@ -80,15 +77,10 @@ def live_fields(rows: Iterable[ValueRow]) -> dict[str, bytes]:
     return fields
 
 
-def _columns(rows: Iterable[ValueRow]) -> list[Sequence[Any]]:
-    """Sorted, so that two batches that meet never wait for each other in a circle."""
+def columns(rows: Iterable[ValueRow]) -> list[Sequence[Any]]:
+    """The arguments for `INSERT`; sorted, so that two batches that meet never wait for each other in a circle."""
     ordered = sorted(rows, key=lambda row: row[:4])
     return list(zip(*ordered, strict=True)) if ordered else [[] for _ in ARRAYS]
-
-
-async def insert_batch(connection: asyncpg.Connection, rows: Sequence[ValueRow], log: Sequence[LogRow]) -> None:
-    """Values of many charge points and their log rows in one statement, which is one transaction."""
-    await connection.execute(INSERT_WITH_LOG, *_columns(rows), *message_log.columns(log))
 
 
 async def store_transaction_data(
@@ -99,11 +91,11 @@ async def store_transaction_data(
     values: Sequence[MeterValue],
 ) -> None:
     """Stores transactionData of a StopTransaction as meter values (OCPP 1.6 4.10)."""
-    await connection.execute(INSERT, *_columns(_rows(call, connector_id, transaction_id, values)))
+    await connection.execute(INSERT, *columns(_rows(call, connector_id, transaction_id, values)))
 
 
 async def meter_values(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
-    """Stores one MeterValues.req by itself, as `insert_batch` does for many."""
+    """Stores one MeterValues.req by itself, as a batch does for many."""
     rows = rows_of(call)
-    await connection.execute(INSERT, *_columns(rows))
+    await connection.execute(INSERT, *columns(rows))
     return Answer(live=live_fields(rows))

@@ -3,8 +3,8 @@
 One charge point's Starts and Stops are done one at a time (an advisory lock); unique constraints back that up.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -20,9 +20,9 @@ from api.sharing.decision import Decision
 from api.sharing.ocpp import id_tag_info
 from api.tariffs.in_force import Version, find_version, tariff_in_force
 from api.transactions.held import NEVER_STOPPED, POSSIBLE_REPLAY, SECOND_START, UNPROCESSED, with_reasons
-from api.transactions.replays import Known, NewStart, find_replayed
+from api.transactions.replays import ACTIVE, Known, NewStart, find_replayed
 from api.transactions.requests import StartRequest, read_start, salvage_start
-from api.transactions.tolerance import repeated_start, tolerates_reset_clock
+from api.transactions.tolerance import repeated_start, tolerates_repeated_start, tolerates_reset_clock
 from api.transactions.transaction_id import ocpp_transaction_id
 from wire.messages import ChargePointCall
 
@@ -32,16 +32,24 @@ CLOCK_DIFFERENCE: Final = timedelta(minutes=10)
 """A charge point's clock may be this far behind: a first tariff made so shortly after a start was in force at it."""
 
 LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
-CHARGE_POINT: Final = "select boot_count, quirks from charge_points where id = $1"
-KNOWN: Final = """
-select id, started_at, occurrence, start_boot_count, status from transactions
-where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4
-    and (started_at = $5 or status = 'active')
+TRY_LOCK: Final = """
+select id from unnest($1::text[]) as id where pg_try_advisory_xact_lock(hashtextextended(id, 0))
 """
-OPEN: Final = """
-select id, started_at, start_received_at, meter_start_wh, held_reasons from transactions
-where charge_point_id = $1 and connector_id = $2 and status = 'active' order by id
+SITUATION: Final = """
+select c.boot_count, c.quirks, t.* from charge_points c left join lateral (
+    select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
+    from transactions
+    where charge_point_id = $1 and connector_id = $2 and status = 'active'
+    union all
+    select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
+    from transactions
+    where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4 and started_at = $5
+        and status <> 'active'
+) t on true
+where c.id = $1 order by t.id
 """
+"""A row for each transaction that is open on the connector or identical to the Start; one row where there is none."""
+KNOWN: Final = tuple(field.name for field in fields(Known))
 ABANDON: Final = """
 update transactions t set status = 'abandoned', held_reasons = $2, energy_wh = (
     select v.energy_wh - t.meter_start_wh from meter_values v
@@ -53,15 +61,20 @@ LINK: Final = """
 update commands set transaction_id = $1, note = case when gave_up_at is null then note end, gave_up_at = null
 where id = $2
 """
-REMOTE_START: Final = """
-select id, created_at, tariff_version_id from commands
-where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction_id is null
-    and status in ('queued', 'sent', 'accepted', 'unknown')
-    and upper(payload ->> 'idTag') = $2 and coalesce((payload ->> 'connectorId')::integer, $3) = $3
-    and created_at between $4::timestamptz - $5::interval and $4::timestamptz
-order by created_at desc limit 1
+NUMBER_AND_COMMAND: Final = """
+select nextval(pg_get_serial_sequence('transactions', 'id')) as number, i.transaction_id_key as key,
+    m.id as command_id, m.created_at as commanded_at,
+    m.tariff_version_id as shown
+from installation i left join lateral (
+    select id, created_at, tariff_version_id from commands
+    where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction_id is null
+        and status in ('queued', 'sent', 'accepted', 'unknown')
+        and upper(payload ->> 'idTag') = $2 and coalesce((payload ->> 'connectorId')::integer, $3) = $3
+        and created_at between $4::timestamptz - $5::interval and $4::timestamptz
+    order by created_at desc limit 1
+) m on true
 """
-NUMBER: Final = "select nextval(pg_get_serial_sequence('transactions', 'id')), transaction_id_key from installation"
+"""The next transaction's number, and the RemoteStartTransaction that caused the Start, where there is one (5.11)."""
 INSERT: Final = """
 insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
     started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
@@ -77,13 +90,15 @@ select ocpp_transaction_id, public_id, id_tag_status, status, held_reasons from 
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A Start as it came in, how often its charge point had booted by then, and its quirks."""
+    """A Start as it came in, how often its charge point had booted by then, its quirks, and what it may concern."""
 
     charge_point_id: UUID
     request: StartRequest
     at: datetime
     boot_count: int
     quirks: list[str]
+    others: list[Mapping[str, Any]]
+    """Transactions that are open on the connector, or identical; the oldest first."""
 
     @property
     def is_plausible(self) -> bool:
@@ -94,6 +109,11 @@ class _Arrival:
     def was_queued(self) -> bool:
         """Whether it began so long before it arrived that the charge point must have been offline."""
         return self.is_plausible and self.request.started_at < self.at - CLOCK_DIFFERENCE
+
+    @property
+    def open(self) -> list[Mapping[str, Any]]:
+        """Those that are open on the connector."""
+        return [other for other in self.others if other["status"] == ACTIVE]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +129,16 @@ async def lock_charge_point(connection: asyncpg.Connection, charge_point_id: str
     await connection.execute(LOCK, charge_point_id)
 
 
+async def try_lock_charge_points(connection: asyncpg.Connection, charge_point_ids: Iterable[str]) -> set[str]:
+    """The same for many without waiting: those of which no other Start or Stop is in a transaction."""
+    return {row["id"] for row in await connection.fetch(TRY_LOCK, list(charge_point_ids))}
+
+
 async def start(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
-    """Stores the transaction, or finds the one of which this is a replay, and answers with its id."""
+    """Stores the transaction, or finds the one of which this is a replay, and answers with its id.
+
+    The caller holds the charge point's lock.
+    """
     return await _start(connection, call, read_start(call.payload), [])
 
 
@@ -122,20 +150,20 @@ async def start_salvaged(connection: asyncpg.Connection, call: ChargePointCall) 
 async def _start(
     connection: asyncpg.Connection, call: ChargePointCall, request: StartRequest, reasons: Sequence[str]
 ) -> Answer:
-    charge_point_id, at = UUID(call.charge_point_id), received_at(call)
-    await lock_charge_point(connection, call.charge_point_id)
-    charge_point = await connection.fetchrow(CHARGE_POINT, charge_point_id)
-    arrival = _Arrival(charge_point_id, request, at, **charge_point)
+    at = received_at(call)
+    arrival = await _arrive(connection, UUID(call.charge_point_id), request, at)
     decision = await _decide(connection, arrival)
-    found = await _find(connection, arrival)
+    found = _find(arrival)
     if isinstance(found, NewStart):
-        repeated = await repeated_start(connection, call.charge_point_id, arrival.quirks, request, at)
-        if repeated is not None:
+        repeated = repeated_start(arrival.open, request, at)
+        if repeated is not None and await tolerates_repeated_start(
+            connection, call.charge_point_id, arrival.quirks, at
+        ):
             return _answer(request, await connection.fetchrow(ANSWERED, repeated), decision)
         row = await _insert(connection, arrival, found, decision, reasons)
         if row is not None:
             return _answer(request, row, decision)
-        found = await _find(connection, arrival)
+        found = _find(await _arrive(connection, arrival.charge_point_id, request, at))
     if isinstance(found, NewStart):
         raise RuntimeError("the unique constraint saw a Start that the query does not")
     return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
@@ -158,13 +186,24 @@ async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision
     return then if then.accepted else decision
 
 
-async def _find(connection: asyncpg.Connection, arrival: _Arrival) -> Known | NewStart:
-    request, started_at = arrival.request, arrival.request.started_at
+async def _arrive(
+    connection: asyncpg.Connection, charge_point_id: UUID, request: StartRequest, at: datetime
+) -> _Arrival:
     rows = await connection.fetch(
-        KNOWN, arrival.charge_point_id, request.connector_id, request.tag, request.meter_start, started_at
+        SITUATION, charge_point_id, request.connector_id, request.tag, request.meter_start, request.started_at
     )
-    known = [Known(**row) for row in rows]
-    return find_replayed(known, started_at, is_plausible=arrival.is_plausible, boot_count=arrival.boot_count)
+    others = [row for row in rows if row["id"] is not None]
+    return _Arrival(charge_point_id, request, at, rows[0]["boot_count"], rows[0]["quirks"], others)
+
+
+def _find(arrival: _Arrival) -> Known | NewStart:
+    request = arrival.request
+    known = [
+        Known(**{name: other[name] for name in KNOWN})
+        for other in arrival.others
+        if (other["id_tag"], other["meter_start_wh"]) == (request.tag, request.meter_start)
+    ]
+    return find_replayed(known, request.started_at, is_plausible=arrival.is_plausible, boot_count=arrival.boot_count)
 
 
 async def _insert(
@@ -173,9 +212,11 @@ async def _insert(
     request = arrival.request
     place = await _take_place(connection, arrival)
     flags = [POSSIBLE_REPLAY] if new.occurrence else []
-    command = await _remote_start(connection, arrival)
-    version = await _price(connection, arrival, decision, command)
-    number, key = await connection.fetchrow(NUMBER)
+    found = await connection.fetchrow(
+        NUMBER_AND_COMMAND, arrival.charge_point_id, request.tag, request.connector_id, arrival.at, REMOTE_START_WINDOW
+    )
+    number, key, command_id = found["number"], found["key"], found["command_id"]
+    version = await _price(connection, arrival, decision, found)
     row = await connection.fetchrow(
         INSERT,
         *(number, arrival.charge_point_id, request.connector_id, ocpp_transaction_id(key, number), request.tag),
@@ -185,8 +226,8 @@ async def _insert(
         *((version.id, version.document, version.currency) if version else (None, None, None)),
         decision.grant_id,
     )
-    if row is not None and command is not None:
-        await connection.execute(LINK, number, command["id"])
+    if row is not None and command_id is not None:
+        await connection.execute(LINK, number, command_id)
     if row is not None:
         await reservations.used(connection, arrival.charge_point_id, request.reservation_id, number, arrival.at)
     return row  # type: ignore[no-any-return]
@@ -197,7 +238,7 @@ async def _take_place(connection: asyncpg.Connection, arrival: _Arrival) -> _Pla
     started_at = arrival.request.started_at
     reasons = [IMPLAUSIBLE_TIME] if await _is_held_for_time(connection, arrival) else []
     status = "active"
-    for other in await connection.fetch(OPEN, arrival.charge_point_id, arrival.request.connector_id):
+    for other in arrival.open:
         latest = max(arrival.at, other["start_received_at"])
         began_later = arrival.is_plausible and started_at < other["started_at"] <= latest
         theirs, ours = (SECOND_START, NEVER_STOPPED) if began_later else (NEVER_STOPPED, SECOND_START)
@@ -215,25 +256,17 @@ async def _is_held_for_time(connection: asyncpg.Connection, arrival: _Arrival) -
     return not await tolerates_reset_clock(connection, charge_point_id, arrival.quirks, started_at, arrival.at)
 
 
-async def _remote_start(connection: asyncpg.Connection, arrival: _Arrival) -> Mapping[str, Any] | None:
-    """The RemoteStartTransaction that caused this Start, where there is one (5.11)."""
-    request = arrival.request
-    return await connection.fetchrow(  # type: ignore[no-any-return]
-        REMOTE_START, arrival.charge_point_id, request.tag, request.connector_id, arrival.at, REMOTE_START_WINDOW
-    )
-
-
 async def _price(
-    connection: asyncpg.Connection, arrival: _Arrival, decision: Decision, command: Mapping[str, Any] | None
+    connection: asyncpg.Connection, arrival: _Arrival, decision: Decision, command: Mapping[str, Any]
 ) -> Version | None:
     """The price that was shown to who started by the app; else the one in force at the start."""
-    if command is not None and command["tariff_version_id"] is not None:
-        return await find_version(connection, command["tariff_version_id"])
-    grant_id = decision.grant_id
-    if command is not None:
-        return await tariff_in_force(connection, arrival.charge_point_id, grant_id, command["created_at"])
+    if command["shown"] is not None:
+        return await find_version(connection, command["shown"])
+    if command["command_id"] is not None:
+        at = command["commanded_at"]
+        return await tariff_in_force(connection, arrival.charge_point_id, decision.grant_id, at)
     at = arrival.request.started_at if arrival.is_plausible else arrival.at
-    return await tariff_in_force(connection, arrival.charge_point_id, grant_id, at, CLOCK_DIFFERENCE)
+    return await tariff_in_force(connection, arrival.charge_point_id, decision.grant_id, at, CLOCK_DIFFERENCE)
 
 
 def _answer(request: StartRequest, row: Mapping[str, Any], decision: Decision) -> Answer:

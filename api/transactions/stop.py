@@ -16,14 +16,14 @@ from api.accounting.rating import ChargeDetailRecord, rate, record_to_json
 from api.accounting.samples import Sample
 from api.accounting.tariff import Tariff, tariff_from_document
 from api.charge_points.answers import Answer, encode_payload, received_at
-from api.charge_points.charging_profiles import transaction_ended
+from api.charge_points.charging_profiles import TRANSACTION_ENDED
 from api.charge_points.live import connector_fields
 from api.sharing.authorization import authorize
 from api.sharing.ocpp import id_tag_info
 from api.transactions.held import DIFFERING_STOP, ID_TAG_NOT_ACCEPTED, TARIFF_UNREADABLE, with_reasons
 from api.transactions.meter_values import store_transaction_data
 from api.transactions.requests import StopRequest, read_stop
-from api.transactions.start import HOLD, lock_charge_point
+from api.transactions.start import HOLD
 from api.transactions.tolerance import as_tolerated, transaction_without_start
 from wire.messages import ChargePointCall
 
@@ -40,22 +40,23 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 on conflict (charge_point_id, ocpp_transaction_id, digest) do nothing
 returning true
 """
-APPLY: Final = """
-update transactions
-set status = 'stopped', stopped_at = $2, stop_received_at = $3, stop_reason = $4, meter_stop_wh = $5, energy_wh = $6,
-    held_reasons = $7, total_minor = $8, charge_detail_record = $9
-where id = $1
-"""
+APPLY: Final = f"""
+with profiles as ({TRANSACTION_ENDED}), applied as (
+    update transactions
+    set status = 'stopped', stopped_at = $4, stop_received_at = $5, stop_reason = $6, meter_stop_wh = $7,
+        energy_wh = $8, held_reasons = $9, total_minor = $10, charge_detail_record = $11
+    where id = $3
+)
+select public_id from transactions
+where charge_point_id = $1 and connector_id = $2 and status = 'active' and id <> $3 order by id desc limit 1
+"""  # noqa: S608 - our own statement
+"""Ends the transaction and its charging profiles; gives the one that still runs on the connector, if any."""
 SAMPLES: Final = """
 select sampled_at as at, energy_wh, power_w from meter_values
 where transaction_id = $1 and energy_wh is not null order by sampled_at limit $2
 """
 MOST_SAMPLES: Final = 100_000
 """Two days at one sample every two seconds; beyond it energy is interpolated."""
-RUNNING: Final = """
-select public_id from transactions where charge_point_id = $1 and connector_id = $2 and status = 'active'
-order by id desc limit 1
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +69,11 @@ class _Result:
 
 
 async def stop(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
-    """Stores the stop and, where it is the first of its transaction, finishes and rates it."""
+    """Stores the stop and, where it is the first of its transaction, finishes and rates it.
+
+    The caller holds the charge point's lock.
+    """
     request = read_stop(call.payload)
-    await lock_charge_point(connection, call.charge_point_id)
     transaction = await _find(connection, call, request)
     live: dict[str, bytes] = {}
     is_new = await _record(connection, call, request, transaction)
@@ -114,22 +117,20 @@ async def _finish(
 ) -> dict[str, bytes]:
     """Applies a Stop that was not seen before; gives the live state that follows from it."""
     connector_id = transaction["connector_id"] if transaction else 0
-    values = request.transaction_data or []
-    await store_transaction_data(connection, call, connector_id, request.transaction_id, values)
+    if values := request.transaction_data:
+        await store_transaction_data(connection, call, connector_id, request.transaction_id, values)
     if transaction is None:
         return {}
     if transaction["status"] == "stopped":
         await connection.execute(HOLD, transaction["id"], with_reasons(transaction["held_reasons"], [DIFFERING_STOP]))
         return {}
-    await _apply(connection, call, request, transaction)
-    await transaction_ended(connection, call.charge_point_id, connector_id)
-    running = await connection.fetchval(RUNNING, call.charge_point_id, connector_id)
-    return connector_fields(connector_id, transaction_id=running and str(running), power_w=None)
+    running = await _apply(connection, call, request, transaction)
+    return connector_fields(connector_id, transaction_id=str(running) if running else None, power_w=None)
 
 
 async def _apply(
     connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest, transaction: Mapping[str, Any]
-) -> None:
+) -> UUID | None:
     arrived = received_at(call)
     session, stop = await as_tolerated(connection, call.charge_point_id, transaction, request, arrived)
     tariff = _read_tariff(transaction["tariff"])
@@ -138,8 +139,9 @@ async def _apply(
         rows = await connection.fetch(SAMPLES, transaction["id"], MOST_SAMPLES)
         samples = [Sample(**row) for row in rows]
     result = settle(session, stop, arrived, tariff, samples)
-    await connection.execute(
+    return await connection.fetchval(  # type: ignore[no-any-return]
         APPLY,
+        *(call.charge_point_id, transaction["connector_id"]),
         *(transaction["id"], stop.stopped_at, arrived, request.reason, request.meter_stop, result.energy_wh),
         result.held_reasons,
         *((result.record.total_minor, record_to_json(result.record)) if result.record else (None, None)),

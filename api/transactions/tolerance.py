@@ -20,13 +20,6 @@ from wire.quirks import REPEATED_STARTS, RESET_CLOCK, RESTARTING_REGISTER, STOP_
 REPEAT_WINDOW: Final = timedelta(minutes=10)
 """Two Starts of one session follow each other; a Start an hour later is another session whose Stop got lost."""
 
-REPEATED: Final = """
-select id from transactions
-where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and status = 'active'
-    and start_received_at between $5::timestamptz - $6::interval and $5::timestamptz + $6::interval
-    and started_at between $4::timestamptz - $6::interval and $4::timestamptz + $6::interval
-order by id desc limit 1
-"""
 FITTING: Final = """
 select t.ocpp_transaction_id from transactions t
 where t.charge_point_id = $1 and t.status = 'active' and ($2::text is null or t.id_tag = $2)
@@ -48,16 +41,23 @@ async def _is_set(
     return False
 
 
-async def repeated_start(
-    connection: asyncpg.Connection, charge_point_id: str, quirks: Collection[str], request: StartRequest, at: datetime
-) -> int | None:
-    """The open transaction that a Start, which is no plain replay, begins once more."""
-    found: int | None = await connection.fetchval(
-        REPEATED, charge_point_id, request.connector_id, request.tag, request.started_at, at, REPEAT_WINDOW
-    )
-    if found is None or not await _is_set(connection, charge_point_id, quirks, REPEATED_STARTS, at):
-        return None
-    return found
+def repeated_start(open_ones: Sequence[Mapping[str, Any]], request: StartRequest, at: datetime) -> int | None:
+    """The open transaction, of those on its connector, that a Start, which is no plain replay, may begin once more."""
+    found = [
+        other["id"]
+        for other in open_ones
+        if other["id_tag"] == request.tag
+        and abs(other["start_received_at"] - at) <= REPEAT_WINDOW
+        and abs(other["started_at"] - request.started_at) <= REPEAT_WINDOW
+    ]
+    return max(found, default=None)
+
+
+async def tolerates_repeated_start(
+    connection: asyncpg.Connection, charge_point_id: str, quirks: Collection[str], at: datetime
+) -> bool:
+    """Whether such a Start gets the answer of the first."""
+    return await _is_set(connection, charge_point_id, quirks, REPEATED_STARTS, at)
 
 
 def is_reset(at: datetime) -> bool:

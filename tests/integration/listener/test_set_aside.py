@@ -169,7 +169,10 @@ async def test_a_call_past_its_deadline_is_dropped(
     await gateway.wait_for_listeners(1)
     start = {"connectorId": 1, "idTag": "X", "meterStart": 1, "timestamp": iso(NOW - timedelta(hours=1))}
     overdue = call(wallbox, "StartTransaction", start, reply_to=gateway.inbox, deadline=NOW.timestamp() - 1)
-    await gateway.send([overdue])
+    status = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+    shared = call(wallbox, "StatusNotification", status, reply_to=gateway.inbox, deadline=NOW.timestamp() - 1)
+    await gateway.send([overdue, shared])
     assert await gateway.ask(wallbox, "DataTransfer", {"vendorId": "later"}) == {"status": "UnknownVendorId"}
-    assert overdue.id not in gateway.outcomes
+    assert not {overdue.id, shared.id} & gateway.outcomes.keys()
     assert await connection.fetchval("select count(*) from transactions") == 0
+    assert await connection.fetchval("select count(*) from connectors") == 0

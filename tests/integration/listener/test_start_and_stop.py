@@ -10,7 +10,7 @@ import pytest
 
 from api.charge_points.registration import boot
 from api.transactions.meter_values import meter_values
-from api.transactions.start import start
+from api.transactions.start import lock_charge_point, start
 from api.transactions.stop import stop
 from tests.integration.listener.gateway import call, give_card, give_price, iso, make_charge_point
 from wire.messages import ChargePointCall
@@ -21,6 +21,7 @@ HANDLERS = {"StartTransaction": start, "StopTransaction": stop, "MeterValues": m
 
 async def do(connection: asyncpg.Connection, message: ChargePointCall) -> dict[str, Any]:
     async with connection.transaction():
+        await lock_charge_point(connection, message.charge_point_id)
         answer = await HANDLERS[message.action](connection, message, datetime.now(UTC))
     payload: dict[str, Any] = orjson.loads(answer.payload)
     return payload

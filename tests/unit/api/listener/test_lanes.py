@@ -46,3 +46,18 @@ def test_one_after_the_other_and_none_forgotten(events: list[tuple[str, str] | i
         lanes.finished(running.pop(0))
     assert order == sent
     assert len(lanes) == 0
+
+
+def test_what_is_in_hand_is_not_taken_again() -> None:
+    handed: list[ChargePointCall] = []
+    lanes = Lanes(handed.append, handed.append)
+    first, second = call("A", "StartTransaction", 1), call("A", "MeterValues", 2)
+    for message in (first, second, first, second):
+        lanes.accept(message)
+    assert handed == [first]
+    lanes.finished(first)
+    assert handed == [first, second]
+    lanes.accept(second)
+    lanes.accept(first)
+    lanes.finished(second)
+    assert handed == [first, second, first], "what is finished may be asked again, and gets the answer of a replay"

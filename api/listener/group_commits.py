@@ -1,0 +1,77 @@
+"""CALLs of many charge points that each need statements of their own, one after the other in one transaction.
+
+One commit and one log statement serve them all. There are no savepoints: where one fails, none is committed, and each
+goes alone; so does one whose charge point is locked elsewhere, so that the others do not wait for it. No two are of
+one charge point (`lanes`).
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import asyncpg
+import structlog
+
+from api.charge_points import message_log
+from api.charge_points.answers import Answer
+from api.listener.calls import HANDLERS, LOCKING, Calls
+from api.listener.failures import UnavailableError
+from api.listener.metrics import BATCH_SIZE
+from api.listener.storage import Storage
+from api.transactions.start import try_lock_charge_points
+from wire.messages import ChargePointCall
+
+log = structlog.get_logger(__name__)
+
+GROUPED: Final = frozenset({"Authorize", "BootNotification", "StartTransaction", "StopTransaction"})
+"""What comes often and is done in a few milliseconds; the rest is left to a transaction of its own."""
+MOST: Final = 50
+"""In one group: the first of them waits for the last."""
+
+
+def is_grouped(call: ChargePointCall) -> bool:
+    """Whether it may share a transaction with those of others."""
+    return call.action in GROUPED and not call.refused
+
+
+class GroupCommits:
+    """Writes groups, then answers."""
+
+    def __init__(self, storage: Storage, calls: Calls) -> None:
+        self._storage = storage
+        self._calls = calls
+
+    async def write(self, group: Sequence[ChargePointCall]) -> list[ChargePointCall]:
+        """Commits and answers the group; returns those that must go alone."""
+        wanted = sorted(group, key=lambda call: call.charge_point_id)
+        while wanted := [call for call in wanted if await self._calls.in_time(call)]:
+            try:
+                answered = await self._attempt(wanted, datetime.now(UTC))
+            except UnavailableError:
+                continue
+            except Exception as error:  # noqa: BLE001 - each message goes alone next, where its failure is reported
+                log.warning("a group failed on its data", size=len(wanted), error=str(error))
+                return wanted
+            for call, answer in answered:
+                self._calls.answer(call, answer)
+            done = {call.id for call, _ in answered}
+            return [call for call in wanted if call.id not in done]
+        return []
+
+    async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[tuple[ChargePointCall, Answer]]:
+        async def work(connection: asyncpg.Connection) -> list[tuple[ChargePointCall, Answer]]:
+            free = await _not_locked(connection, wanted)
+            answered = [(call, await HANDLERS[call.action](connection, call, now)) for call in free]
+            log_rows = [row for call, answer in answered for row in message_log.conversation(call, answer, now)]
+            if log_rows:
+                BATCH_SIZE.observe(len(answered))
+                await message_log.insert(connection, log_rows)
+            return answered
+
+        return await self._storage.attempt(work)
+
+
+async def _not_locked(connection: asyncpg.Connection, wanted: Sequence[ChargePointCall]) -> list[ChargePointCall]:
+    locking = [call.charge_point_id for call in wanted if call.action in LOCKING]
+    locked = await try_lock_charge_points(connection, locking) if locking else set()
+    return [call for call in wanted if call.action not in LOCKING or call.charge_point_id in locked]
