@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import asyncpg
+
 from tests.harness.fixtures import Running
 from tests.harness.person import Person
 from tests.harness.stack import eventually
@@ -31,8 +33,20 @@ async def shared(owner: Person, guest: Person) -> tuple[dict[str, Any], dict[str
     return created, tariff
 
 
+async def give_credit(running: Running, guest: Person) -> None:
+    """As an operator would, so that a start may keep a part of it."""
+    connection = await asyncpg.connect(running.stack.database.owner)
+    await connection.execute(
+        """insert into credit_limits (user_id, currency, limit_minor, note, set_by, set_at)
+           select id, 'CZK', 100000, 'a friend', id, now() from users where email = $1""",
+        guest.email,
+    )
+    await connection.close()
+
+
 async def test_the_price_shown_before_the_start_is_the_price_charged(running: Running) -> None:
     owner, guest = running.owner, await Person.register(running.api.port, "guest")
+    await give_credit(running, guest)
     created, tariff = await shared(owner, guest)
     at = f"/charge-points/{created['id']}"
     shown = (await guest.get(f"{at}/price"))["tariff_version_id"]
