@@ -115,7 +115,7 @@ async def test_a_guest_gets_the_tariff_of_the_grant_while_it_has_a_version(conne
     assert await frozen(connection, wallbox, START + timedelta(minutes=1), "GUEST") == 20_000
     assert await frozen(connection, wallbox, START - timedelta(hours=1), "GUEST") == 50_000
     assert await frozen(connection, wallbox, START + timedelta(minutes=2)) == 50_000
-    await connection.execute("update grants set revoked_at = now() - interval '1 minute'")
+    await connection.execute("update grants set revoked_at = $1", START + timedelta(minutes=2))
     assert await frozen(connection, wallbox, START + timedelta(minutes=3), "GUEST") == 50_000
 
 
