@@ -3,7 +3,7 @@
 The code only names the connector; who may charge, the price and the money are decided where every start is decided.
 """
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Path
@@ -29,12 +29,14 @@ from api.schema import charge_points
 from api.settings import Settings
 from api.sharing.access import is_visible
 from api.sharing.authorization import authorize
-from api.sharing.decision import CREDIT_TOO_LOW, Decision
+from api.sharing.decision import Decision
 from api.tariffs.bodies import PRICE_EXAMPLE, Price, describe_price
 from api.tariffs.in_force import Version, price_for, tariff_in_force
 
 router = APIRouter(prefix="/api/v1/c", tags=["charge points"])
 
+CREDIT_TOO_LOW: Final = "credit_too_low"
+"""Beside the codes of a decision: they may charge, and have less money than a start keeps."""
 HOLD_EXAMPLE: dict[str, Any] = {
     "currency": "CZK",
     "amount_minor": 50000,
@@ -83,7 +85,7 @@ class Offer(BaseModel):
     online: bool | None = Field(description="whether it is connected now; null where that is not known")
     charge_point_id: UUID | None = Field(description="null where it is not shared with the caller")
     may_charge: bool
-    reason_code: str = Field(description="stable: those of `may-charge`, and credit_too_low")
+    reason_code: str = Field(description=f"stable: those of `may-charge`, and {CREDIT_TOO_LOW}")
     reason: str = Field(description="why not, as a sentence; empty where one may")
     price: Price | None = Field(description="of a session that starts now; null where it is not shared with the caller")
     hold: Hold | None = Field(description="null where a start keeps nothing")

@@ -31,16 +31,13 @@ Code = Literal[
     "amount_cap_reached",
     "sessions_cap_reached",
     "charging_elsewhere",
-    "credit_too_low",
 ]
-CREDIT_TOO_LOW: Final[Code] = "credit_too_low"
 STATUSES: Final[Mapping[Code, AuthorizationStatus]] = {
     "accepted": "Accepted",
     "id_tag_blocked": "Blocked",
     "id_tag_expired": "Expired",
     "energy_cap_reached": "Blocked",
     "amount_cap_reached": "Blocked",
-    CREDIT_TOO_LOW: "Blocked",
     "sessions_cap_reached": "ConcurrentTx",
     "charging_elsewhere": "ConcurrentTx",
 }
