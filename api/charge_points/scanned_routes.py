@@ -3,6 +3,7 @@
 The code only names the connector; who may charge, the price and the money are decided where every start is decided.
 """
 
+from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -162,7 +163,7 @@ async def start_from_sticker(code: Code, body: ScannedStart, sender: CurrentSend
 
 
 async def _shared_with(
-    transaction: AsyncConnection, caller: Caller, charge_point_id: UUID, now: Now
+    transaction: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime
 ) -> Row[Any] | None:
     query = select(charge_points.c.id).where(charge_points.c.id == charge_point_id, is_visible(caller, now))
     row: Row[Any] | None = (await transaction.execute(query)).one_or_none()
