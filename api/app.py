@@ -38,6 +38,7 @@ from api.charge_points import (
     message_routes,
     quirk_routes,
     reservation_routes,
+    scanned_routes,
     security_routes,
 )
 from api.charge_points import routes as charge_point_routes
@@ -106,6 +107,7 @@ ROUTERS: Final = (
     charging_profile_routes.router,
     key_routes.router,
     connector_code_routes.router,
+    scanned_routes.router,
     security_routes.router,
     certificate_routes.router,
     transaction_routes.router,

@@ -26,7 +26,7 @@ from api.errors import (
     RedisAway,
 )
 from api.identity import id_tags
-from api.identity.caller import CurrentCaller
+from api.identity.caller import Caller, CurrentCaller
 from api.identity.id_tag_routes import TagText
 from api.paging import Page, Paging
 from api.problems import problem_docs
@@ -165,13 +165,23 @@ async def start_session(charge_point_id: UUID, sender: CurrentSender, body: Star
 
     async def prepare(transaction: AsyncConnection) -> commands.Call:
         charge_point = await find_visible(transaction, sender.caller, charge_point_id, sender.now)
-        tag = await id_tags.find_own(transaction, sender.caller.user_id, request.id_tag)
-        if tag is None:
-            raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
+        tag = await own_tag(transaction, sender.caller, request.id_tag)
         payload: dict[str, Any] = {"connectorId": request.connector_id} if request.connector_id else {}
         return commands.Call(charge_point, REMOTE_START, payload | {"idTag": tag}, shown=shown)
 
     return Command.model_validate(await sender.send(charge_point_id, prepare, request.wait_s))
+
+
+async def own_tag(transaction: AsyncConnection, caller: Caller, id_tag: str | None) -> str:
+    """The id tag by which the caller starts: the one that is named, else the app's.
+
+    Raises:
+        Invalid: it is not the caller's, or there is none for the app.
+    """
+    tag = await id_tags.find_own(transaction, caller.user_id, id_tag)
+    if tag is None:
+        raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
+    return tag
 
 
 @router.get(

@@ -22,7 +22,7 @@ from wire.messages import Command, CommandOutcome
 GRACE: Final = timedelta(seconds=5)
 """How long after its deadline a sent command may still hear from its gateway."""
 PUBLISH_AFTER: Final = timedelta(seconds=2)
-"""A committed command that nobody has published by then lost its publisher."""
+"""A committed command that nobody has published by then lost its publisher; one of Voltuj's own never had one."""
 OPEN: Final = ("queued", "sent")
 SWEEP_LIMIT: Final = 200
 
@@ -49,7 +49,8 @@ returning c.id, c.charge_point_id, c.action, c.payload, c.status
 """
 UNPUBLISHED: Final = """
 select id, charge_point_id, epoch, action, payload, deadline_at from commands
-where status = 'queued' and published_at is null and created_at < $1::timestamptz - $2::interval and deadline_at > $1
+where status = 'queued' and published_at is null and deadline_at > $1
+    and (user_id is null or created_at < $1::timestamptz - $2::interval)
 order by id limit $3 for update skip locked
 """
 PUBLISHED: Final = "update commands set published_at = $2 where id = any($1::uuid[])"

@@ -28,8 +28,14 @@ select currency, sum(amount_minor)::bigint as minor from holds
 where user_id = $1 and released_at is null group by currency
 """
 PLACE: Final = """
-insert into holds (user_id, command_id, currency, amount_minor, placed_at) values ($1, $2, $3, $4, $5)
+insert into holds (user_id, command_id, currency, amount_minor, placed_at, spendable_minor)
+values ($1, $2, $3::varchar, $4, $5, $6 + coalesce((
+    select sum(h.amount_minor) from holds h
+    join commands c on c.id = h.command_id left join transactions t on t.id = c.transaction_id
+    where h.user_id = $1 and h.currency = $3::varchar and h.released_at is null
+        and coalesce(t.status, 'active') = 'active'), 0))
 """
+"""`spendable_minor`: what is available, and what is kept for sessions that run or begin: those count by their cost."""
 RELEASE_SETTLED: Final = """
 update holds h set released_at = $2 from commands c
 where c.id = h.command_id and c.transaction_id = $1 and h.released_at is null
@@ -112,7 +118,7 @@ async def place_hold(
     available_minor = await available(connection, user_id, currency, default_limit_minor)
     if available_minor < amount_minor:
         raise too_low(amount_minor, available_minor, currency)
-    await connection.execute(PLACE, user_id, command_id, currency, amount_minor, now)
+    await connection.execute(PLACE, user_id, command_id, currency, amount_minor, now, available_minor)
 
 
 def too_low(needed_minor: int, available_minor: int, currency: str) -> CreditTooLow:

@@ -21,6 +21,7 @@ TYPES: Final[dict[str, str]] = {
     "connector.status": "A connector has another status or error code; 0 is the charge point as a whole.",
     "transaction.started": "A session began.",
     UPDATED: "Energy and power of a running session; live only.",
+    "transaction.limit_reached": "A session reached what it may take and is told to stop.",
     "transaction.stopped": "A session ended, or was abandoned.",
     "transaction.held": "A person must look at a session before it is billed.",
     "transaction.settled": "A session is in the books, or its correction.",

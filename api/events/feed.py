@@ -21,7 +21,7 @@ from api.events import history, notices
 from api.events.audience import readers
 from api.events.catalogue import server_sent
 from api.events.hub import Hub, Subscriber
-from api.events.live_sessions import read_updates, running_sessions
+from api.events.live_sessions import read_costs, read_updates, readers_of, running_sessions
 from api.identity.operations import standing_sessions
 
 log = structlog.get_logger(__name__)
@@ -128,13 +128,14 @@ class Feed:
         metered, self._metered = self._metered, set()
         if not metered or not len(self.hub):
             return
-        version = self.hub.position
+        version, now = self.hub.position, datetime.now(UTC)
         async with self._read() as connection:
             sessions = await running_sessions(connection, [UUID(each) for each in metered])
+            watched = (each for each in sessions if self.hub.has_any(readers_of(each)))
+            costs = await read_costs(connection, watched, now)
         if not sessions:
             return
-        now = datetime.now(UTC)
-        for update in await read_updates(self._bus.redis, self._bus.channels, sessions, now):
+        for update in await read_updates(self._bus.redis, self._bus.channels, sessions, costs, now):
             self.hub.tell_live(update, now, version)
 
     async def _check(self) -> None:

@@ -119,6 +119,10 @@ class Hub:
         if not mine:
             del self._by_user[subscriber.caller.user_id]
 
+    def has_any(self, user_ids: Iterable[UUID]) -> bool:
+        """Whether one of these users is listening here."""
+        return any(user_id in self._by_user for user_id in user_ids)
+
     def all(self) -> list[Subscriber]:
         """Every subscriber."""
         return [each for mine in self._by_user.values() for each in mine]

@@ -7,6 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.accounting.money import format_minor
 from api.errors import NotFound
 from api.events.live_sessions import read_live_session
 from api.identity.caller import CurrentCaller
@@ -25,6 +26,9 @@ EXAMPLE: dict[str, Any] = {
     "duration_s": 3600,
     "energy_wh": 10870,
     "power_w": 10870,
+    "currency": "CZK",
+    "cost_minor": 5979,
+    "cost": "59.79",
     "read_at": "2026-05-04T09:59:30Z",
 }
 
@@ -42,6 +46,9 @@ class LiveTransaction(BaseModel):
     duration_s: int = Field(description="since its start; until its end where it has ended")
     energy_wh: int | None = Field(description="since its start; null until the meter was read")
     power_w: int | None = Field(description="null where it is not known, and once it has ended")
+    currency: str | None = Field(description="null where the session has no price")
+    cost_minor: int | None = Field(description="so far, in minor units, with VAT; the total once it has been rated")
+    cost: str | None = Field(description="the same as decimal text")
     read_at: datetime | None = Field(description="when the charge point read its meter last")
 
 
@@ -49,7 +56,10 @@ class LiveTransaction(BaseModel):
 async def read_live_transaction(
     *, transaction_id: UUID, caller: CurrentCaller, transaction: Transaction, now: Now
 ) -> LiveTransaction:
-    """Energy, power and duration at this moment, for its driver and the owner; `transaction.updated` tells the same."""
+    """Energy, power, duration and cost now, for its driver and the owner; `transaction.updated` tells the same.
+
+    The cost is as of the last reading; `cost-so-far` has its lines.
+    """
     row = await operations.find(transaction, caller, transaction_id)
     live = await read_live_session(transaction, row, now)
     return LiveTransaction(
@@ -61,5 +71,8 @@ async def read_live_transaction(
         duration_s=live.duration_s,
         energy_wh=live.energy_wh,
         power_w=live.power_w,
+        currency=row.currency,
+        cost_minor=live.cost_minor,
+        cost=None if live.cost_minor is None or row.currency is None else format_minor(live.cost_minor, row.currency),
         read_at=live.read_at,
     )

@@ -17,6 +17,7 @@ from api.listener.chores import (
     BACKGROUND_EVERY_S,
     CLOSE_MONTHS_EVERY_S,
     FOLLOW_EVERY_S,
+    LIMITS_EVERY_S,
     LIVE_EVERY_S,
     MAIL_EVERY_S,
     PARTITIONS_EVERY_S,
@@ -32,6 +33,7 @@ from api.listener.chores import (
     make_partitions,
     send_mails,
     settle_due,
+    stop_at_limits,
     work_in_background,
 )
 from api.listener.dispatch import Dispatch
@@ -108,6 +110,7 @@ def chores(
         asyncio.create_task(every(SWEEP_EVERY_S, Sweeper(storage, bus).sweep)),
         asyncio.create_task(every(FOLLOW_EVERY_S, Follower(storage, settings).follow)),
         asyncio.create_task(every(SETTLE_EVERY_S, lambda: settle_due(storage, settings.platform_fee_bp))),
+        asyncio.create_task(every(LIMITS_EVERY_S, lambda: stop_at_limits(storage))),
         asyncio.create_task(every(CLOSE_MONTHS_EVERY_S, lambda: close_months(storage))),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),

@@ -27,6 +27,7 @@ from api.mail.transport import make_deliver
 from api.settings import Settings
 from api.settlement.settling import settle_next
 from api.settlement.snapshots import take_snapshots
+from api.transactions import limit_stops
 from wire.messages import Command
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,8 @@ FOLLOW_EVERY_S: Final = 1.0
 SETTLE_EVERY_S: Final = 1.0
 MOST_SETTLED: Final = 1000
 """Sessions that one turn settles at most; what is left waits for the next."""
+LIMITS_EVERY_S: Final = 1.0
+MOST_LIMIT_ROUNDS: Final = 50
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
 CLOSE_MONTHS_EVERY_S: Final = 3600.0
@@ -94,6 +97,17 @@ async def settle_due(storage: Storage, fee_bp: int) -> None:
     for _ in range(MOST_SETTLED):
         if not await storage.attempt(settle_one):
             return
+
+
+async def stop_at_limits(storage: Storage) -> None:
+    """Stops sessions that have taken what they may; listeners share the work by its locks."""
+    now = datetime.now(UTC)
+    for _ in range(MOST_LIMIT_ROUNDS):
+        if not await storage.attempt(lambda connection: limit_stops.note_reached(connection, now)):
+            break
+    for row in await storage.attempt(lambda connection: limit_stops.ask_to_stop(connection, now)):
+        log.info("session stopped at its limit", transaction_id=str(row["public_id"]), limit=row["limit_reached"],
+                 charge_point_id=str(row["charge_point_id"]))  # fmt: skip
 
 
 async def close_months(storage: Storage) -> None:

@@ -1,6 +1,6 @@
 """Asks `decision` with the facts from PostgreSQL, in one query. The only place that reads them for a decision.
 
-What is used up of a grant counts all its versions, and finished sessions; docs/sharing.md says how.
+What is used up of a grant counts all its versions; docs/sharing.md says how.
 """
 
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ select c.id as place_id, c.owner_id, c.time_zone, c.location_id as stands_at, c.
     g.id, g.user_id, g.group_id, g.charge_point_id, g.connector_id, g.location_id, g.priority,
     g.valid_from, g.valid_until, g.revoked_at, g.windows::text as windows,
     g.max_energy_wh, g.max_amount_minor, g.currency, g.max_sessions,
-    u.used_energy_wh, u.used_amount_minor, u.used_sessions
+    u.used_energy_wh, u.used_amount_minor, u.used_sessions, u.running_energy_wh
 from charge_points c
 left join id_tags t on {tags}
 left join grants g on (g.charge_point_id = c.id or g.location_id = c.location_id) and t.user_id <> c.owner_id and (
@@ -39,7 +39,11 @@ left join lateral (
         coalesce(sum(x.total_minor) filter (where p.counts and x.currency = g.currency), 0)::bigint
             as used_amount_minor,
         count(*) filter (where x.status = 'active'
-            and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)) as used_sessions
+            and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)) as used_sessions,
+        coalesce(sum(greatest(0, (
+            select r.energy_wh from meter_values r where r.transaction_id = x.id and r.energy_wh is not null
+            order by r.sampled_at desc limit 1) - x.meter_start_wh))
+            filter (where p.counts and x.status = 'active'), 0)::bigint as running_energy_wh
     from grants v join transactions x on x.grant_id = v.id and x.driver_id = t.user_id
     cross join lateral (select g.cap_period <> 'month' or x.started_at
         >= date_trunc('month', $4::timestamptz at time zone c.time_zone) at time zone c.time_zone as counts) p
@@ -117,10 +121,15 @@ def _facts(rows: Sequence[Mapping[str, Any]], charge_point_id: UUID, starting_on
         tag,
         place,
         [_grant(row) for row in given],
-        {row["id"]: Usage(row["used_energy_wh"], row["used_amount_minor"], row["used_sessions"]) for row in given},
+        {row["id"]: _usage(row) for row in given},
         is_start=starting_on is not None,
         charging_elsewhere=first["charging_elsewhere"],
     )
+
+
+def _usage(row: Mapping[str, Any]) -> Usage:
+    names = ("used_energy_wh", "used_amount_minor", "used_sessions", "running_energy_wh")
+    return Usage(*(row[name] for name in names))
 
 
 def _grant(row: Mapping[str, Any]) -> Grant:

@@ -93,11 +93,14 @@ class Caps:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one grantee took under a grant in the period of its caps, and how many sessions run elsewhere now."""
+    """What one grantee took under a grant in the period of its caps: sessions that have ended, how many run elsewhere
+    now, and what those that run have drawn so far.
+    """
 
     energy_wh: int = 0
     amount_minor: int = 0
     sessions: int = 0
+    running_energy_wh: int = 0
 
 
 NO_CAPS: Final = Caps()
@@ -269,7 +272,7 @@ def _refused_now(grant: Grant, zone: ZoneInfo, now: datetime) -> Code | None:
 
 def _used_up(grant: Grant, facts: Facts) -> Code | None:
     caps, used = grant.caps, facts.usage.get(grant.id, NOTHING_USED)
-    if _is_reached(used.energy_wh, caps.energy_wh):
+    if _is_reached(used.energy_wh + used.running_energy_wh, caps.energy_wh):
         return "energy_cap_reached"
     if _is_reached(used.amount_minor, caps.amount_minor):
         return "amount_cap_reached"

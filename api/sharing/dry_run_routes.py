@@ -136,7 +136,7 @@ def _describe(decision: Decision, at: datetime, price: Price | None) -> Answer:
     caps, used = decision.caps, decision.used
     limits = Limits(
         max_energy_wh=caps.energy_wh,
-        used_energy_wh=used.energy_wh,
+        used_energy_wh=used.energy_wh + used.running_energy_wh,
         max_amount_minor=caps.amount_minor,
         used_amount_minor=used.amount_minor,
         currency=caps.currency,

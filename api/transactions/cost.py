@@ -22,6 +22,12 @@ from transactions t join charge_points c on c.id = t.charge_point_id
 where t.id = $1 and t.status = 'active' and t.tariff is not null
 """
 
+LAST_SAMPLE: Final = """
+select v.sampled_at as at, v.energy_wh, v.power_w from meter_values v join transactions t on t.id = v.transaction_id
+where v.transaction_id = $1 and v.energy_wh >= t.meter_start_wh and v.sampled_at between t.started_at and $2
+order by v.sampled_at desc limit 1
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Known:
@@ -41,12 +47,21 @@ async def cost_so_far(
     row = await connection.fetchrow(RUNNING, transaction_id)
     if row is None:
         return None
-    rows = await connection.fetch(SAMPLES, transaction_id, MOST_SAMPLES)
     try:
         tariff = tariff_from_document(orjson.loads(row["tariff"]))
-        return rate_so_far(row, tariff, [Sample(**each) for each in rows], now), tariff
+        samples = await _samples(connection, transaction_id, tariff, now)
+        return rate_so_far(row, tariff, samples, now), tariff
     except (KeyError, TypeError, ValueError):
         return None
+
+
+async def _samples(connection: asyncpg.Connection, transaction_id: int, tariff: Tariff, now: datetime) -> list[Sample]:
+    """All of the session, or only the last one where the price needs no more than registers."""
+    if tariff.needs_samples:
+        rows = await connection.fetch(SAMPLES, transaction_id, MOST_SAMPLES)
+    else:
+        rows = await connection.fetch(LAST_SAMPLE, transaction_id, now)
+    return [Sample(**each) for each in rows]
 
 
 def rate_so_far(

@@ -24,6 +24,7 @@ from api.schema import charge_points
 from api.tariffs.bodies import Cost, describe_cost
 from api.transactions import operations
 from api.transactions.cost import cost_so_far
+from api.transactions.limits import Reached, sentence
 
 router = APIRouter(prefix="/api/v1/transactions", tags=["transactions"])
 
@@ -81,12 +82,21 @@ RECORD_EXAMPLE: dict[str, Any] = {
     "samples": [],
     "ignored_samples": {},
 }
+LIMITS_EXAMPLE: dict[str, Any] = {
+    "energy_wh": None,
+    "amount_minor": 10000,
+    "credit_minor": 62000,
+    "reached": "amount_cap_reached",
+    "reached_at": "2026-05-04T10:40:00Z",
+    "note": "Stopped by Voltuj: the grant allowed 100.00 CZK more when the session began.",
+}
 TRANSACTION_EXAMPLE: dict[str, Any] = SUMMARY_EXAMPLE | {
     "tariff": {
         "currency": "CZK",
         "elements": [{"price_components": [{"type": "ENERGY", "price_e4": 55000, "step_size": 1}]}],
     },
     "charge_detail_record": RECORD_EXAMPLE,
+    "limits": LIMITS_EXAMPLE,
 }
 METER_VALUE_EXAMPLE: dict[str, Any] = {
     "sampled_at": "2026-05-04T09:01:00Z",
@@ -125,6 +135,19 @@ class TransactionSummary(BaseModel):
     held_reasons: list[str] = Field(description="why a person must look at it before it is billed; empty: nothing")
 
 
+class SessionLimits(BaseModel):
+    """The most that a session may come to, frozen at its start; null: no limit. Amounts are in its currency."""
+
+    model_config = ConfigDict(json_schema_extra={"example": LIMITS_EXAMPLE})
+
+    energy_wh: int | None = Field(description="what the grant left")
+    amount_minor: int | None = Field(description="what the grant left of its money")
+    credit_minor: int | None = Field(description="what the driver had to charge with")
+    reached: Reached | None = Field(description="which of them was reached: the charge point is told to stop")
+    reached_at: datetime | None
+    note: str | None = Field(description="the same as a sentence")
+
+
 class TransactionDetail(TransactionSummary):
     """A charging session with its price."""
 
@@ -132,6 +155,7 @@ class TransactionDetail(TransactionSummary):
 
     tariff: dict[str, Any] | None = Field(description="frozen at its start; prices in 10^-4 currency units")
     charge_detail_record: dict[str, Any] | None = Field(description="the lines that add up to the total")
+    limits: SessionLimits
 
 
 class TransactionPage(Page[TransactionSummary]):
@@ -189,7 +213,9 @@ async def list_transactions(
 async def read_transaction(transaction_id: UUID, caller: CurrentCaller, transaction: Transaction) -> TransactionDetail:
     """One session with its frozen tariff and its charge detail record. For its driver and the owner."""
     row = await operations.find(transaction, caller, transaction_id)
-    return TransactionDetail(**_fields(row), tariff=row.tariff, charge_detail_record=row.charge_detail_record)
+    return TransactionDetail(
+        **_fields(row), tariff=row.tariff, charge_detail_record=row.charge_detail_record, limits=_limits(row)
+    )
 
 
 @router.get("/{transaction_id}/cost-so-far", summary="Read the cost so far", responses=problem_docs(NotFound, Conflict))
@@ -232,6 +258,17 @@ async def stop_transaction(transaction_id: UUID, sender: CurrentSender, body: St
         return commands.Call(charge_point, REMOTE_STOP, {"transactionId": row.ocpp_transaction_id}, row.id)
 
     return Command.model_validate(await sender.send(charge_point_id, prepare, (body or StopRequest()).wait_s))
+
+
+def _limits(row: Row[Any]) -> SessionLimits:
+    return SessionLimits(
+        energy_wh=row.limit_energy_wh,
+        amount_minor=row.limit_amount_minor,
+        credit_minor=row.limit_credit_minor,
+        reached=row.limit_reached,
+        reached_at=row.limit_reached_at,
+        note=sentence(row._asdict()),
+    )
 
 
 def _fields(row: Row[Any]) -> dict[str, Any]:

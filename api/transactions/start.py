@@ -20,6 +20,7 @@ from api.sharing.decision import Decision
 from api.sharing.ocpp import id_tag_info
 from api.tariffs.in_force import Version, find_version, tariff_in_force
 from api.transactions.held import NEVER_STOPPED, POSSIBLE_REPLAY, SECOND_START, UNPROCESSED, with_reasons
+from api.transactions.limits import limits_at_start
 from api.transactions.replays import ACTIVE, Known, NewStart, find_replayed
 from api.transactions.requests import StartRequest, read_start, salvage_start
 from api.transactions.tolerance import repeated_start, tolerates_repeated_start, tolerates_reset_clock
@@ -63,23 +64,29 @@ where id = $2
 """
 NUMBER_AND_COMMAND: Final = """
 select nextval(pg_get_serial_sequence('transactions', 'id')) as number, i.transaction_id_key as key,
-    m.id as command_id, m.created_at as commanded_at,
-    m.tariff_version_id as shown
+    m.id as command_id, m.created_at as commanded_at, m.tariff_version_id as shown, m.currency, m.credit_minor
 from installation i left join lateral (
-    select id, created_at, tariff_version_id from commands
-    where charge_point_id = $1 and action = 'RemoteStartTransaction' and transaction_id is null
-        and status in ('queued', 'sent', 'accepted', 'unknown')
-        and upper(payload ->> 'idTag') = $2 and coalesce((payload ->> 'connectorId')::integer, $3) = $3
-        and created_at between $4::timestamptz - $5::interval and $4::timestamptz
-    order by created_at desc limit 1
+    select c.id, c.created_at, c.tariff_version_id, h.currency, h.spendable_minor - coalesce((
+        select sum(x.total_minor) from transactions x
+        where x.driver_id = h.user_id and x.owner_id <> x.driver_id and x.currency = h.currency
+            and x.stop_received_at > h.placed_at and x.stop_received_at <= $4), 0)::bigint as credit_minor
+    from commands c left join holds h on h.command_id = c.id
+    where c.charge_point_id = $1 and c.action = 'RemoteStartTransaction' and c.transaction_id is null
+        and c.status in ('queued', 'sent', 'accepted', 'unknown')
+        and upper(c.payload ->> 'idTag') = $2 and coalesce((c.payload ->> 'connectorId')::integer, $3) = $3
+        and c.created_at between $4::timestamptz - $5::interval and $4::timestamptz
+    order by c.created_at desc limit 1
 ) m on true
 """
-"""The next transaction's number, and the RemoteStartTransaction that caused the Start, where there is one (5.11)."""
+"""The next transaction's number, and the RemoteStartTransaction that caused the Start, where there is one (5.11), with
+what the driver had to charge with then, less what sessions came to that have ended since."""
 INSERT: Final = """
 insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
     started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
-    held_reasons, tariff_version_id, tariff, currency, grant_id)
-overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+    held_reasons, tariff_version_id, tariff, currency, grant_id, limit_energy_wh, limit_amount_minor,
+    limit_credit_minor)
+overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+    $20, $21, $22)
 on conflict on constraint uq_transactions_start do nothing
 returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
 """
@@ -225,6 +232,7 @@ async def _insert(
         with_reasons(reasons, [*flags, *place.held_reasons]),
         *((version.id, version.document, version.currency) if version else (None, None, None)),
         decision.grant_id,
+        *_limits(decision, version, found),
     )
     if row is not None and command_id is not None:
         await connection.execute(LINK, number, command_id)
@@ -267,6 +275,16 @@ async def _price(
         return await tariff_in_force(connection, arrival.charge_point_id, decision.grant_id, at)
     at = arrival.request.started_at if arrival.is_plausible else arrival.at
     return await tariff_in_force(connection, arrival.charge_point_id, decision.grant_id, at, CLOCK_DIFFERENCE)
+
+
+def _limits(
+    decision: Decision, version: Version | None, command: Mapping[str, Any]
+) -> tuple[int | None, int | None, int | None]:
+    """What the session may reach, as columns."""
+    currency = version.currency if version else None
+    credit_minor = command["credit_minor"] if command["currency"] == currency else None
+    limits = limits_at_start(decision, currency, credit_minor)
+    return limits.energy_wh, limits.amount_minor, limits.credit_minor
 
 
 def _answer(request: StartRequest, row: Mapping[str, Any], decision: Decision) -> Answer:

@@ -299,12 +299,23 @@ async def test_a_redis_that_is_emptied_and_restarted_loses_no_event(fragile: Run
         await sql.close()
 
 
+METERED = """with priced as (
+        update transactions t set currency = v.currency, started_at = now() - interval '1 hour',
+            tariff = jsonb_build_object('currency', v.currency, 'elements', v.elements)
+        from tariff_versions v where t.public_id = $1 returning t.*)
+    insert into meter_values (charge_point_id, sampled_at, connector_id, digest, transaction_id, received_at,
+        energy_wh, power_w, samples)
+    select charge_point_id, now() - interval '1 second', 1, 1, id, now(), 3500, 7200, '[]' from priced"""
+"""2.5 kWh of the session, at the price of its charge point."""
+
+
 async def test_live_readings_reach_owner_and_driver_and_nobody_else(site: Site, redis_url: str) -> None:
     owner, driver, guest = [await site.person(name) for name in ("owner", "driver", "guest")]
     wallbox = await owner.wallbox()
     for each in (driver, guest):
         await owner.post(f"/charge-points/{wallbox['id']}/grants", {"email": each.email})
     session = await site.transaction(wallbox["id"], driver)
+    await site.execute(METERED, uuid.UUID(session))
     async with (
         reading(owner.http) as owners,
         reading(driver.http) as drivers,
@@ -318,6 +329,7 @@ async def test_live_readings_reach_owner_and_driver_and_nobody_else(site: Site, 
             [update] = await stream.until("transaction.updated")
             assert update["data"]["transaction_id"] == session
             assert (update["data"]["energy_wh"], update["data"]["power_w"]) == (2500, 7200)
+            assert (update["data"]["cost_minor"], update["data"]["currency"]) == (1375, "CZK")
             assert update["id"] is None
         await site.status(wallbox["id"])
         await guests.until("connector.status")

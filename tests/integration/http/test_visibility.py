@@ -14,6 +14,7 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "post /api/v1/transactions/{transaction_id}/decisions": {"decision": "bill", "note": "It is mine."},
     "post /api/v1/transactions/{transaction_id}/corrections": {"meter_stop_wh": 1, "note": "It is mine."},
+    "post /api/v1/c/{code}/start": {"tariff_version_id": None},
     "patch /api/v1/tariffs/{tariff_id}": {"name": "Mine now"},
     "post /api/v1/tariffs/{tariff_id}/versions": {
         "currency": "CZK",

@@ -29,7 +29,7 @@ windows = st.lists(st.builds(Window, clocks, clocks, st.frozensets(st.sampled_fr
 zones = st.sampled_from(["Europe/Prague", "UTC", "Australia/Lord_Howe", "America/New_York"])
 numbers = st.none() | st.integers(1, 3)
 caps = st.builds(lambda wh, minor, n: Caps(wh, minor, "CZK" if minor else None, n), numbers, numbers, numbers)
-used = st.builds(Usage, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3))
+used = st.builds(Usage, st.integers(0, 3), st.integers(0, 3), st.integers(0, 3), st.integers(0, 2))
 
 
 @st.composite
@@ -92,7 +92,7 @@ def holds(facts: Facts, tag: IdTag, grant: Grant, at: datetime) -> bool:
     valid = valid and (grant.revoked_at is None or at < grant.revoked_at)
     local = at.astimezone(ZoneInfo(place.time_zone))
     opened = not grant.windows or any(reads_inside(window, local) for window in grant.windows)
-    left = grant.caps.energy_wh is None or usage.energy_wh < grant.caps.energy_wh
+    left = grant.caps.energy_wh is None or usage.energy_wh + usage.running_energy_wh < grant.caps.energy_wh
     left = left and (grant.caps.amount_minor is None or usage.amount_minor < grant.caps.amount_minor)
     if facts.is_start and grant.caps.sessions is not None:
         left = left and usage.sessions < grant.caps.sessions
