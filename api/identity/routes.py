@@ -155,7 +155,7 @@ async def register(
     fields = {**body.model_dump(exclude={"password"}), "password_hash": password_hash}
     async with database.transaction() as connection:
         if settings.email_verification == "off":
-            user = await registration.admit(connection, **fields, verified_at=None, now=now)
+            user = await registration.admit(connection, **fields, now=now)
             return User.model_validate(user)
         await registration.ask(connection, **fields, public_url=settings.links_url, now=now)
     response.status_code = 202

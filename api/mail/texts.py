@@ -1,13 +1,21 @@
 """What our mails say, in Czech and English. Plain text, with nothing in it that a stranger could have typed.
 
-A mail to an address that is not verified carries no name and no free text: else it would carry anybody's message.
+Only mails about sharing name people and places, and only as `plain` leaves them: else they would carry anybody's
+message.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["verify", "registered_already", "reset", "change_email", "email_changed", "password_changed"]
+Kind = Literal[
+    "verify", "registered_already", "reset", "change_email", "email_changed", "password_changed",
+    "invitation", "grant", "handover",
+]  # fmt: skip
 LANGUAGES: Final = ("en", "cs")
+LONGEST_NAME: Final = 40
+NOT_IN_NAMES: Final = re.compile(r"[^\w '-]|_")
+"""Without dots, colons, slashes and ats there are no links and no addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +28,11 @@ class Text:
     def fill(self, values: dict[str, str]) -> "Text":
         """Raises KeyError where a value is missing."""
         return Text(self.subject, self.body.format(**values))
+
+
+def plain(name: str) -> str:
+    """A name that a person chose, as a mail may show it: letters, digits, spaces, hyphens and apostrophes."""
+    return " ".join(NOT_IN_NAMES.sub(" ", name).split())[:LONGEST_NAME].strip() or "?"
 
 
 _GREETING: Final = {"en": "Hello,\n\n", "cs": "Dobrý den,\n\n"}
@@ -108,6 +121,42 @@ _TEXTS: Final[dict[Kind, dict[str, Text]]] = {
             "Voltuj: vaše heslo bylo změněno",
             "heslo vašeho účtu bylo změněno a ostatní zařízení byla odhlášena. Pokud jste to nebyli vy, ihned "
             "požádejte o nové heslo.",
+        ),
+    },
+    "invitation": {
+        "en": Text(
+            "Voltuj: you may charge an electric car",
+            "{inviter} wants to let you charge at this place: {place}. To accept, register with this address:\n\n"
+            "    {link}\n\nIf you do not know who this is, do nothing.",
+        ),
+        "cs": Text(
+            "Voltuj: můžete nabíjet elektromobil",
+            "{inviter} vás chce nechat nabíjet na tomto místě: {place}. Pokud chcete, zaregistrujte se s touto "
+            "adresou:\n\n    {link}\n\nPokud nevíte, kdo to je, nedělejte nic.",
+        ),
+    },
+    "grant": {
+        "en": Text(
+            "Voltuj: you may charge at another place",
+            "{inviter} lets you charge at this place: {place}. The terms are in your account:\n\n    {link}\n\n"
+            "Such mails can be switched off there.",
+        ),
+        "cs": Text(
+            "Voltuj: můžete nabíjet na dalším místě",
+            "{inviter} vás nechá nabíjet na tomto místě: {place}. Podmínky najdete ve svém účtu:\n\n    {link}\n\n"
+            "Tyto zprávy tam lze vypnout.",
+        ),
+    },
+    "handover": {
+        "en": Text(
+            "Voltuj: a wallbox is offered to you",
+            "{inviter} wants to hand this wallbox over to you: {place}. To accept or decline within {days} days, log "
+            "in or register with this address:\n\n    {link}\n\nIf you know nothing of it, do nothing.",
+        ),
+        "cs": Text(
+            "Voltuj: někdo vám předává wallbox",
+            "{inviter} vám chce předat tento wallbox: {place}. Přijmout nebo odmítnout ho můžete do {days} dnů; "
+            "přihlaste se nebo zaregistrujte s touto adresou:\n\n    {link}\n\nPokud o tom nevíte, nedělejte nic.",
         ),
     },
 }
