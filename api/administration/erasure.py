@@ -44,13 +44,14 @@ async def erase(connection: AsyncConnection, user_id: UUID, actor_id: UUID, now:
     for name in ERASED:
         erased = schema.metadata.tables[name]
         await connection.execute(delete(erased).where(condition(erased, user_id)))
-    empty = {
+    empty: dict[str, Any] = {
         "email": _nobodys_address(user_id),
         "password_hash": NOBODYS_HASH,
         "display_name": "",
         "language": "en",
         "role": "user",
         "email_verified_at": None,
+        "mail_notices": [],
     }
     await connection.execute(update(table).where(table.c.id == user_id).values(**empty, disabled_at=now, erased_at=now))
     await audit.record(connection, actor_id, "user.erased", user_id, now)

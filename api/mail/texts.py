@@ -1,7 +1,7 @@
 """What our mails say, in Czech and English. Plain text, with nothing in it that a stranger could have typed.
 
-Only mails about sharing name people and places, and only as `plain` leaves them: else they would carry anybody's
-message.
+Only mails about sharing, and notices, name people and places, and only as `plain` leaves them: else they would carry
+anybody's message.
 """
 
 import re
@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 Kind = Literal[
     "verify", "registered_already", "reset", "change_email", "email_changed", "password_changed",
-    "invitation", "grant", "handover",
+    "invitation", "grant", "handover", "security", "held", "payout", "top_up", "receipt",
 ]  # fmt: skip
 LANGUAGES: Final = ("en", "cs")
 LONGEST_NAME: Final = 40
@@ -43,6 +43,10 @@ _ENDING: Final = {
 _LINK: Final = {
     "en": "    {link}\n\nor give this code to the app:\n\n    {code}\n\nIt can be used once, within {hours} hours. ",
     "cs": "    {link}\n\nnebo zadejte v aplikaci tento kód:\n\n    {code}\n\nPlatí jednou, nejdéle {hours} h. ",
+}
+_SWITCH: Final = {
+    "en": "Which notices you get is said in your account.",
+    "cs": "Jaká upozornění dostáváte, určíte ve svém účtu.",
 }
 _TEXTS: Final[dict[Kind, dict[str, Text]]] = {
     "verify": {
@@ -157,6 +161,47 @@ _TEXTS: Final[dict[Kind, dict[str, Text]]] = {
             "Voltuj: někdo vám předává wallbox",
             "{inviter} vám chce předat tento wallbox: {place}. Přijmout nebo odmítnout ho můžete do {days} dnů; "
             "přihlaste se nebo zaregistrujte s touto adresou:\n\n    {link}\n\nPokud o tom nevíte, nedělejte nic.",
+        ),
+    },
+    "security": {
+        "en": Text(
+            "Voltuj: a security event of your wallbox",
+            "your wallbox {place} reported a critical security event. Your account shows which. " + _SWITCH["en"],
+        ),
+        "cs": Text(
+            "Voltuj: bezpečnostní událost vašeho wallboxu",
+            "váš wallbox {place} nahlásil kritickou bezpečnostní událost. Podrobnosti jsou ve vašem účtu. "
+            + _SWITCH["cs"],
+        ),
+    },
+    "held": {
+        "en": Text(
+            "Voltuj: a session waits for you",
+            "a session at your wallbox {place} is not billed before a person has looked at it. Your account shows why. "
+            + _SWITCH["en"],
+        ),
+        "cs": Text(
+            "Voltuj: nabíjení čeká na vaše rozhodnutí",
+            "nabíjení u vašeho wallboxu {place} nebude vyúčtováno, dokud ho někdo neposoudí. Důvod je ve vašem účtu. "
+            + _SWITCH["cs"],
+        ),
+    },
+    "payout": {
+        "en": Text("Voltuj: money was sent to you", "{amount} were sent to your bank account. " + _SWITCH["en"]),
+        "cs": Text("Voltuj: poslali jsme vám peníze", "na váš účet jsme poslali {amount}. " + _SWITCH["cs"]),
+    },
+    "top_up": {
+        "en": Text("Voltuj: your payment arrived", "{amount} arrived; you can charge with them. " + _SWITCH["en"]),
+        "cs": Text("Voltuj: vaše platba dorazila", "dorazilo {amount}; můžete za ně nabíjet. " + _SWITCH["cs"]),
+    },
+    "receipt": {
+        "en": Text(
+            "Voltuj: a receipt for you",
+            "your session at {place} is billed; its receipt is in your account. " + _SWITCH["en"],
+        ),
+        "cs": Text(
+            "Voltuj: účtenka pro vás",
+            "vaše nabíjení na místě {place} je vyúčtováno; účtenka je ve vašem účtu. " + _SWITCH["cs"],
         ),
     },
 }

@@ -50,7 +50,7 @@ async def _write(
         return
     inviter = (await connection.execute(select(users).where(users.c.id == inviter_id))).one()
     reader = (await connection.execute(select(users).where(users.c.email == email))).one_or_none()
-    if reader is not None and reader.disabled_at is not None:
+    if reader is not None and (reader.disabled_at is not None or (kind == "grant" and kind not in reader.mail_notices)):
         return
     await outbox.post(
         connection,

@@ -187,7 +187,7 @@ class TestExport:
         counts = {name: len(rows) for name, rows in tables.items()}
         assert counts == counts | {
             "users": 1, "sessions": 1, "id_tags": 2, "charge_points": 1, "grants": 1, "commands": 1, "transactions": 1,
-            "meter_values": 1, "mails": 3, "email_tokens": 1, "ledger_accounts": 1, "transfers": 3, "settlements": 1,
+            "meter_values": 1, "mails": 4, "email_tokens": 1, "ledger_accounts": 1, "transfers": 3, "settlements": 1,
             "idempotency_keys": 1, "refresh_tokens": 1, "transaction_stops": 1, "receipts": 1, "locations": 1,
             "groups": 1, "group_members": 1, "handovers": 1, "tariffs": 1, "tariff_versions": 1, "webhooks": 1,
             "webhook_deliveries": 1, "payment_symbols": 1, "payout_accounts": 1, "bank_movements": 2,
