@@ -88,6 +88,8 @@ users = Table(
            comment="which mails that may be switched off this person gets"),
     _created_at(),
     CheckConstraint("erased_at is null or disabled_at is not null", name="erased_is_disabled"),
+    CheckConstraint("mail_notices <@ array['security', 'held', 'payout', 'top_up', 'grant', 'receipt']",
+                    name="mail_notices"),
 )  # fmt: skip
 
 sessions = Table(

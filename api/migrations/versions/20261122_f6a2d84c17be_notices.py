@@ -24,6 +24,8 @@ def upgrade() -> None:
         comment="which mails that may be switched off this person gets",
     )
     op.add_column("users", notices)
+    kinds = "array['security', 'held', 'payout', 'top_up', 'grant', 'receipt']"
+    op.create_check_constraint(op.f("ck_users_mail_notices"), "users", f"mail_notices <@ {kinds}")
     op.add_column("mails", sa.Column("about", sa.UUID(), nullable=True, comment="the charge point of a notice"))
 
 
