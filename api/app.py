@@ -18,6 +18,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from prometheus_client import CollectorRegistry
 
+from api import VERSION
 from api.administration import mail_routes, personal_data_routes, user_routes
 from api.bus import end_tasks, make_bus
 from api.charge_points import (
@@ -82,7 +83,6 @@ from api.transactions import routes as transaction_routes
 
 log = structlog.get_logger(__name__)
 
-VERSION: Final = "0.1.0"
 GRACE_S: Final = 10
 """How long requests may go on after the signal to stop."""
 ROUTERS: Final = (

@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 from sqlalchemy.exc import SQLAlchemyError
 
+from api import VERSION, audit
 from api.administration import backups, books, operators
 from api.administration.apache import examine_apache
 from api.administration.doctor import examine_database, examine_redis, examine_settings
@@ -45,8 +46,18 @@ err = Console(stderr=True, soft_wrap=True)
 DumpFile = Annotated[Path, typer.Argument(metavar="FILE", help="The dump; FILE.sums.json stands beside it.")]
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"voltuj {VERSION}", highlight=False)
+        raise typer.Exit
+
+
 @app.callback()
-def voltuj() -> None:
+def voltuj(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Look after an installation of Voltuj. Settings come from the environment, as the services' do."""
 
 
@@ -211,11 +222,29 @@ def rotate_jwt(
     """Replace JWT_SECRET; tokens of the old one are accepted for as long as they live, so nobody is logged out."""
     if env_file is not None:
         rotate_file(env_file, leaked=leaked)
+        _note_rotation(leaked=leaked)
         out.print(f"[green]{escape(str(env_file))} has a new JWT_SECRET.[/] Now: docker compose up -d")
         return
     out.print("Put these into .env, then: docker compose up -d", style="green")
     previous = "" if leaked else read_settings().jwt_secret.get_secret_value()
     out.print(f"JWT_SECRET={new_secret()}\nJWT_SECRET_PREVIOUS={previous}", markup=False, highlight=False)
+
+
+def _note_rotation(*, leaked: bool) -> None:
+    """A secret is rotated also where PostgreSQL is away; who does it is then told that nobody else will know."""
+    try:
+        asyncio.run(_record_rotation(read_settings(), leaked=leaked))
+    except (SettingsError, ApiError, OSError, asyncpg.PostgresError, SQLAlchemyError) as error:
+        err.print(f"Not in the audit log: {escape(str(error))}", style="yellow")
+
+
+async def _record_rotation(settings: Settings, *, leaked: bool) -> None:
+    database = Database(make_engine(settings))
+    try:
+        async with database.transaction() as connection:
+            await audit.record(connection, None, "secret.rotated", None, datetime.now(UTC), leaked=leaked)
+    finally:
+        await database.close()
 
 
 def _give_up(message: str, status: int = 1) -> NoReturn:

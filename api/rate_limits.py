@@ -51,6 +51,12 @@ def make_rule(name: str, notation: str) -> Rule:
 
 MAILS: Final = make_rule("mails", "3/10 minutes; 10/day")
 """To one address, whoever asks for them."""
+INVITED: Final = make_rule("invited", "5/day")
+"""Mails about sharing to one address, whoever shares."""
+INVITED_BY: Final = make_rule("invited by", "1/day")
+"""Mails about sharing of one kind, from one person to one address."""
+INVITING: Final = make_rule("inviting", "20/day")
+"""Mails about sharing that one person causes."""
 
 
 class RateLimits:
@@ -87,6 +93,14 @@ class RateLimits:
         for item in rule.items:
             if (wait_s := await self._take(item, rule.name, who)) is not None:
                 raise TooManyRequests.retry_after(max(1, math.ceil(wait_s)))
+
+    async def allows(self, *counted: tuple[Rule, str]) -> bool:
+        """Counts one more of each, up to the first that refuses; whether none did."""
+        for rule, who in counted:
+            for item in rule.items:
+                if await self._take(item, rule.name, who) is not None:
+                    return False
+        return True
 
     async def forgive(self, rule: Rule, who: str) -> None:
         """Forgets what was counted of `rule` for `who`."""

@@ -83,8 +83,13 @@ users = Table(
     Column("email_verified_at", TIMESTAMP),
     Column("disabled_at", TIMESTAMP),
     Column("erased_at", TIMESTAMP),
+    Column("mail_notices", ARRAY(Text), nullable=False,
+           server_default=text("'{security,held,payout,top_up,grant}'"),
+           comment="which mails that may be switched off this person gets"),
     _created_at(),
     CheckConstraint("erased_at is null or disabled_at is not null", name="erased_is_disabled"),
+    CheckConstraint("mail_notices <@ array['security', 'held', 'payout', 'top_up', 'grant', 'receipt']",
+                    name="mail_notices"),
 )  # fmt: skip
 
 sessions = Table(
@@ -190,6 +195,7 @@ mails = Table(
     _uuid_key(),
     Column("user_id", ForeignKey("users.id"), index=True),
     Column("kind", Text, nullable=False),
+    Column("about", UUID(as_uuid=True), comment="the charge point of a notice"),
     Column("recipient", Text, nullable=False),
     Column("subject", Text, nullable=False),
     Column("body", Text),

@@ -7,7 +7,7 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import audit
-from api.identity import operations
+from api.identity import registration
 from api.schema import users
 
 
@@ -35,7 +35,7 @@ async def create(connection: AsyncConnection, email: str, password_hash: str, no
     Raises:
         api.errors.Conflict: the e-mail has an account.
     """
-    await operations.register(
+    await registration.admit(
         connection, email=email, password_hash=password_hash, display_name="", language="en", now=now
     )
     await promote(connection, email, now)

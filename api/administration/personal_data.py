@@ -3,46 +3,79 @@
 Every table of the schema stands here, in exactly one of the two lists; a test says so.
 """
 
+from collections.abc import Callable
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, or_, select
+from sqlalchemy import ColumnElement, Select, Table, false, or_, select
 
 from api import schema
 
 WITHHELD: Final = frozenset(
     {"password_hash", "digest", "request_digest", "response_body", "key_digest", "next_key_digest", "body",
-     "registration", "posted_by"}
+     "registration", "posted_by", "secret"}
 )  # fmt: skip
 """Columns that are secrets, or none of the person's."""
 
 
-def _own_charge_points(user_id: UUID) -> Any:  # noqa: ANN401 - a subquery
-    return select(schema.charge_points.c.id).where(schema.charge_points.c.owner_id == user_id)
-
-
-def _own_transactions(user_id: UUID) -> Any:  # noqa: ANN401 - a subquery
-    return select(schema.transactions.c.id).where(schema.transactions.c.driver_id == user_id)
-
-
-def _own_accounts(user_id: UUID) -> Any:  # noqa: ANN401 - a subquery
-    return select(schema.ledger_accounts.c.id).where(schema.ledger_accounts.c.user_id == user_id)
-
-
 def condition(table: Table, user_id: UUID) -> ColumnElement[bool]:
     """Which rows of an exported table are the person's."""
-    column = EXPORTED[table.name]
-    if column == "session_id":
-        return table.c.session_id.in_(select(schema.sessions.c.id).where(schema.sessions.c.user_id == user_id))
-    if column == "charge_point_id":
-        return table.c.charge_point_id.in_(_own_charge_points(user_id))
-    if column == "transaction_id":
-        return table.c.transaction_id.in_(_own_transactions(user_id))
-    if column == "accounts":
-        sides = [each for each in table.c if each.name.endswith("account_id")]
-        return or_(*(side.in_(_own_accounts(user_id)) for side in sides))
-    return table.c[column] == user_id
+    said = EXPORTED[table.name]
+    return THROUGH[said](table, user_id) if said in THROUGH else table.c[said] == user_id
 
+
+def own_address(user_id: UUID) -> Any:  # noqa: ANN401 - a subquery
+    """The e-mail address of a user."""
+    return select(schema.users.c.email).where(schema.users.c.id == user_id).scalar_subquery()
+
+
+def _ids(name: str, user_id: UUID) -> Select[Any]:
+    """The ids of the person's rows of another exported table."""
+    table = schema.metadata.tables[name]
+    return select(table.c.id).where(condition(table, user_id))
+
+
+def _of_accounts(table: Table, user_id: UUID) -> ColumnElement[bool]:
+    sides = [each for each in table.c if each.name.endswith("account_id")]
+    return or_(false(), *(side.in_(_ids("ledger_accounts", user_id)) for side in sides))
+
+
+def _of_postings(table: Table, user_id: UUID) -> ColumnElement[bool]:
+    return or_(_of_accounts(table, user_id), table.c.payout_id.in_(_ids("payouts", user_id)))
+
+
+def _of_movements(table: Table, user_id: UUID) -> ColumnElement[bool]:
+    postings = schema.bank_postings
+    return table.c.id.in_(select(postings.c.movement_id).where(_of_postings(postings, user_id)))
+
+
+def _of_handovers(table: Table, user_id: UUID) -> ColumnElement[bool]:
+    return or_(table.c.offered_by == user_id, table.c.accepted_by == user_id, table.c.email == own_address(user_id))
+
+
+def _of_mails(table: Table, user_id: UUID) -> ColumnElement[bool]:
+    return or_(table.c.user_id == user_id, table.c.recipient == own_address(user_id))
+
+
+def _of_email_tokens(table: Table, user_id: UUID) -> ColumnElement[bool]:
+    return or_(table.c.user_id == user_id, table.c.email == own_address(user_id))
+
+
+THROUGH: Final[dict[str, Callable[[Table, UUID], ColumnElement[bool]]]] = {
+    "session_id": lambda table, user: table.c.session_id.in_(_ids("sessions", user)),
+    "charge_point_id": lambda table, user: table.c.charge_point_id.in_(_ids("charge_points", user)),
+    "transaction_id": lambda table, user: table.c.transaction_id.in_(_ids("transactions", user)),
+    "tariff_id": lambda table, user: table.c.tariff_id.in_(_ids("tariffs", user)),
+    "webhook_id": lambda table, user: table.c.webhook_id.in_(_ids("webhooks", user)),
+    "settlement_id": lambda table, user: table.c.settlement_id.in_(_ids("settlements", user)),
+    "accounts": _of_accounts,
+    "postings": _of_postings,
+    "movements": _of_movements,
+    "handovers": _of_handovers,
+    "user_id or recipient": _of_mails,
+    "user_id or email": _of_email_tokens,
+}
+"""What stands in EXPORTED for more than a column that holds the person's id."""
 
 EXPORTED: Final[dict[str, str]] = {
     "users": "id",
@@ -51,13 +84,22 @@ EXPORTED: Final[dict[str, str]] = {
     "idempotency_keys": "user_id",
     "id_tags": "user_id",
     "learning_windows": "user_id",
-    "email_tokens": "user_id",
-    "mails": "user_id",
+    "email_tokens": "user_id or email",
+    "mails": "user_id or recipient",
     "audit_log": "actor_id",
     "charge_points": "owner_id",
     "connectors": "charge_point_id",
-    "tariffs": "charge_point_id",
+    "connector_specs": "charge_point_id",
+    "connector_codes": "charge_point_id",
+    "locations": "owner_id",
+    "tariffs": "owner_id",
+    "tariff_versions": "tariff_id",
+    "tariff_assignments": "charge_point_id",
+    "billing_profiles": "user_id",
+    "groups": "owner_id",
+    "group_members": "user_id",
     "grants": "user_id",
+    "handovers": "handovers",
     "command_batches": "user_id",
     "commands": "user_id",
     "files": "owner_id",
@@ -68,9 +110,21 @@ EXPORTED: Final[dict[str, str]] = {
     "ledger_accounts": "user_id",
     "settlements": "accounts",
     "transfers": "accounts",
+    "receipts": "settlement_id",
     "decisions": "decided_by",
+    "credit_limits": "user_id",
+    "holds": "user_id",
+    "payment_symbols": "user_id",
+    "payout_accounts": "user_id",
+    "payouts": "accounts",
+    "bank_movements": "movements",
+    "bank_postings": "postings",
+    "balance_snapshots": "accounts",
+    "events": "person_id",
+    "webhooks": "user_id",
+    "webhook_deliveries": "webhook_id",
 }
-"""Table: the column that says whose a row is, or through what it is somebody's."""
+"""Table: the column that says whose a row is, or through what it is somebody's (THROUGH)."""
 
 NOT_EXPORTED: Final[dict[str, str]] = {
     "installation": "of the house",
@@ -93,8 +147,13 @@ NOT_EXPORTED: Final[dict[str, str]] = {
 
 KEPT: Final[dict[str, str]] = {
     "users": "emptied: an opaque id",
-    "grants": "revoked: an opaque id",
+    "grants": "revoked: an opaque id, without the e-mail of an invitation",
+    "handovers": "accepted ones: opaque ids, without the e-mail",
     "charge_points": "deleted before; without its name",
+    "locations": "deleted and emptied: a country and a time zone",
+    "tariffs": "the prices of the books; without its name",
+    "groups": "deleted; without its name",
+    "billing_profiles": "the books; the VAT number under which receipts were issued",
     "commands": "an opaque id; without the id tag",
     "command_batches": "an opaque id; without the id tag",
     "files": "firmware and diagnostics of wallboxes; an opaque id",
@@ -102,11 +161,19 @@ KEPT: Final[dict[str, str]] = {
     "transactions": "the books; an opaque id, without the id tag",
     "ledger_accounts": "the books; an opaque id",
     "decisions": "the books; an opaque id",
+    "credit_limits": "the books; an opaque id",
+    "holds": "the books; an opaque id",
+    "payment_symbols": "the books; tells whose money arrives later",
+    "payouts": "the books; IBAN and name as they were paid, which bookkeeping law keeps",
+    "bank_movements": "the books; what the bank's statement said, which bookkeeping law keeps",
+    "bank_postings": "the books; an opaque id",
+    "events": "an opaque id; forgotten after a week",
     "audit_log": "who did what; an opaque id",
 }
 """Tables with a reference to a user whose rows outlive an erasure, and as what."""
 
 ERASED: Final = (
     "idempotency_keys", "email_tokens", "mails", "refresh_tokens", "sessions", "learning_windows", "id_tags",
+    "group_members", "payout_accounts", "webhook_deliveries", "webhooks",
 )  # fmt: skip
 """Tables whose rows go with the person, in the order in which they may go."""

@@ -47,7 +47,8 @@ class Erasure(Body):
 )
 async def export_me(caller: CurrentCaller, database: CurrentDatabase, now: Now) -> JsonStream:
     """All that is stored of the caller, table by table: the account, log-ins, id tags, charge points, sessions with
-    their meter values, and the caller's part of the books. Secrets are left out."""
+    their meter values, what the caller shares and was given, and the caller's part of the books and of the bank's
+    statements. Secrets are left out."""
     headers = {"Content-Disposition": f'attachment; filename="voltuj-{now:%Y-%m-%d}.json"'}
     return JsonStream(export(database, caller.user_id, now), headers=headers)
 
@@ -68,7 +69,7 @@ async def erase_me(
     now: Now,
 ) -> None:
     """Erases the account for good. Amounts stay in the books under an opaque id. Refused, with `reasons`, while there
-    are charge points, sessions that run or are not settled, or a balance."""
+    are charge points, sessions that run or are not settled, money kept for a start, an open payout, or a balance."""
     await check_password(body.password, caller, passwords, database, limits)
     async with database.transaction() as connection:
         await erasure.erase(connection, caller.user_id, caller.user_id, now)

@@ -57,7 +57,7 @@ class AdministeredUser(BaseModel):
     display_name: str
     role: Role
     language: str
-    email_verified_at: datetime | None = Field(description="null: mail was never proven to arrive")
+    email_verified_at: datetime | None = Field(description="null: nothing says that the address is theirs")
     disabled_at: datetime | None
     created_at: datetime
 

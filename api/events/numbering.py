@@ -1,4 +1,4 @@
-"""Numbers events in the order in which readers will see them, addresses them to webhooks, and forgets old ones.
+"""Numbers events in the order in which readers will see them, addresses them to webhooks and mails, forgets old ones.
 
 Rows become visible in the order of their commits, not of their ids: only a number given afterwards, by one at a time,
 lets a reader say "after this one" and miss nothing.
@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import asyncpg
 
-from api.events.audience import Filter, readers
+from api.events.audience import Filter, Seen, readers
 from api.events.catalogue import PING, Event
 from api.events.history import seen_now
+from api.events.mails import post_mails
 
 BATCH: Final = 500
 KEPT: Final = timedelta(days=7)
@@ -61,12 +62,14 @@ async def number_next(connection: asyncpg.Connection, now: datetime) -> int:
         return 0
     positions = [row[0] for row in await connection.fetch(DRAW, len(rows))]
     await connection.execute(NUMBER, [row["id"] for row in rows], sorted(positions))
-    await _address(connection, [(row["id"], Event.from_row(row)) for row in rows if row["type"] != PING], now)
+    events = [(row["id"], Event.from_row(row)) for row in rows if row["type"] != PING]
+    seen = await seen_now(connection, [event for _, event in events], now)
+    await _address(connection, events, seen, now)
+    await post_mails(connection, [event for _, event in events], seen, now)
     return len(rows)
 
 
-async def _address(connection: asyncpg.Connection, events: list[tuple[int, Event]], now: datetime) -> None:
-    seen = await seen_now(connection, [event for _, event in events], now)
+async def _address(connection: asyncpg.Connection, events: list[tuple[int, Event]], seen: Seen, now: datetime) -> None:
     by_event = [(event_id, event, readers(event, seen)) for event_id, event in events]
     concerned = {user for _, _, users in by_event for user in users}
     webhooks = await connection.fetch(WEBHOOKS, list(concerned))

@@ -77,8 +77,8 @@ async def find_user(connection: AsyncConnection, user_id: UUID) -> Row[Any]:
     return row
 
 
-async def edit_user(connection: AsyncConnection, user_id: UUID, changes: dict[str, str]) -> Row[Any]:
-    """Changes the display name or the language."""
+async def edit_user(connection: AsyncConnection, user_id: UUID, changes: dict[str, Any]) -> Row[Any]:
+    """Changes the display name, the language, or which notices are mailed."""
     if not changes:
         return await find_user(connection, user_id)
     statement = update(users).where(users.c.id == user_id).values(**changes).returning(users)

@@ -12,6 +12,7 @@ from api.errors import Conflict, LinkExpired
 from api.identity import email_tokens, operations, registration
 from api.mail import outbox
 from api.schema import sessions, users
+from api.sharing.operations import redeem_invitations
 
 
 async def ask_for_reset(connection: AsyncConnection, email: str, public_url: str, now: datetime) -> None:
@@ -35,6 +36,7 @@ async def reset(connection: AsyncConnection, token: str, password_hash: str, now
     user = (await connection.execute(statement.returning(users))).one_or_none()
     if user is None:
         raise LinkExpired
+    await redeem_invitations(connection, user.id, user.email, now)
     await _after_new_password(connection, user, None, now)
     return UUID(str(user.id))
 
@@ -99,4 +101,5 @@ async def change_email(connection: AsyncConnection, token: str, now: datetime) -
         raise Conflict("This e-mail address has an account already.") from None
     await email_tokens.withdraw(connection, user.id)
     await email_tokens.withdraw_registrations(connection, asked.email)
+    await redeem_invitations(connection, user.id, asked.email, now)
     await outbox.post(connection, "email_changed", user.email, user_id=user.id, language=user.language, now=now)

@@ -17,6 +17,7 @@ from api.mail import outbox
 from api.paging import PageRequest, read_page
 from api.schema import email_tokens as table
 from api.schema import users
+from api.sharing.operations import redeem_invitations
 
 
 async def ask(
@@ -58,7 +59,7 @@ async def confirm(connection: AsyncConnection, token: str, now: datetime) -> Row
     """
     asked = await email_tokens.redeem(connection, "verify", token, now)
     await email_tokens.withdraw_registrations(connection, asked.email)
-    return await admit(connection, email=asked.email, **asked.registration, verified_at=now, now=now)
+    return await admit(connection, email=asked.email, **asked.registration, now=now)
 
 
 async def admit(
@@ -68,23 +69,25 @@ async def admit(
     password_hash: str,
     display_name: str,
     language: str,
-    verified_at: datetime | None,
     now: datetime,
 ) -> Row[Any]:
-    """A new account, and all that comes with it: every registration ends here.
+    """A new account, and all that comes with it: every registration ends here, with an address that is proven, or
+    that counts as proven where the installation asks for no proof.
 
     Raises:
         Conflict: the address has an account.
     """
-    return await operations.register(
+    user = await operations.register(
         connection,
         email=email,
         password_hash=password_hash,
         display_name=display_name,
         language=language,
-        verified_at=verified_at,
+        verified_at=now,
         now=now,
     )
+    await redeem_invitations(connection, user.id, email, now)
+    return user
 
 
 async def send_again(connection: AsyncConnection, email: str, public_url: str, now: datetime) -> None:

@@ -14,6 +14,7 @@ from api.identity.caller import CurrentCaller, access_tokens
 from api.identity.email import Email, normalise_email
 from api.identity.passwords import LONGEST_PASSWORD, CurrentPasswords, Password, needs_update
 from api.identity.tokens import AccessClaims, AccessTokens
+from api.mail.notices import NOTICES, Notice
 from api.problems import problem_docs
 from api.rate_limits import MAILS, ClientAddress, CurrentLimits
 from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction, storable
@@ -27,6 +28,7 @@ USER_EXAMPLE: dict[str, Any] = {
     "display_name": "Jana",
     "role": "user",
     "language": "cs",
+    "mail_notices": ["security", "held", "payout", "top_up", "grant"],
     "created_at": "2026-05-04T08:30:00Z",
 }
 TOKENS_EXAMPLE: dict[str, Any] = {
@@ -68,6 +70,9 @@ class ProfileChange(Body):
 
     display_name: DisplayName = Field(default_factory=str, description="shown to people with whom wallboxes are shared")
     language: Language = Field(default="en", description="`cs` or `en`")
+    mail_notices: list[Notice] = Field(
+        default_factory=list, max_length=len(NOTICES), description="which notices are mailed; an empty list: none"
+    )
 
 
 class RefreshRequest(Body):
@@ -88,6 +93,7 @@ class User(BaseModel):
     display_name: str
     role: str = Field(description="`user` (owner, driver or both) or `operator` of the installation")
     language: str
+    mail_notices: list[str] = Field(description="which notices are mailed")
     created_at: datetime
 
 
@@ -155,7 +161,7 @@ async def register(
     fields = {**body.model_dump(exclude={"password"}), "password_hash": password_hash}
     async with database.transaction() as connection:
         if settings.email_verification == "off":
-            user = await registration.admit(connection, **fields, verified_at=None, now=now)
+            user = await registration.admit(connection, **fields, now=now)
             return User.model_validate(user)
         await registration.ask(connection, **fields, public_url=settings.links_url, now=now)
     response.status_code = 202
@@ -241,6 +247,6 @@ async def read_me(caller: CurrentCaller, transaction: Transaction) -> User:
 
 @router.patch("/me", tags=["accounts"], summary="Change the own account", responses=problem_docs(BadRequest))
 async def edit_me(body: ProfileChange, caller: CurrentCaller, transaction: Transaction) -> User:
-    """Changes the display name or the language; fields that are left out stay."""
+    """Changes the display name, the language, or which notices are mailed; fields that are left out stay."""
     changes = body.model_dump(exclude_unset=True)
     return User.model_validate(await operations.edit_user(transaction, caller.user_id, changes))

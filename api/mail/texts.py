@@ -1,13 +1,21 @@
 """What our mails say, in Czech and English. Plain text, with nothing in it that a stranger could have typed.
 
-A mail to an address that is not verified carries no name and no free text: else it would carry anybody's message.
+Only mails about sharing, and notices, name people and places, and only as `plain` leaves them: else they would carry
+anybody's message.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
-Kind = Literal["verify", "registered_already", "reset", "change_email", "email_changed", "password_changed"]
+Kind = Literal[
+    "verify", "registered_already", "reset", "change_email", "email_changed", "password_changed",
+    "invitation", "grant", "handover", "security", "held", "payout", "top_up", "receipt",
+]  # fmt: skip
 LANGUAGES: Final = ("en", "cs")
+LONGEST_NAME: Final = 40
+NOT_IN_NAMES: Final = re.compile(r"[^\w '-]|_")
+"""Without dots, colons, slashes and ats there are no links and no addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,11 @@ class Text:
         return Text(self.subject, self.body.format(**values))
 
 
+def plain(name: str) -> str:
+    """A name that a person chose, as a mail may show it: letters, digits, spaces, hyphens and apostrophes."""
+    return " ".join(NOT_IN_NAMES.sub(" ", name).split())[:LONGEST_NAME].strip() or "?"
+
+
 _GREETING: Final = {"en": "Hello,\n\n", "cs": "Dobrý den,\n\n"}
 _ENDING: Final = {
     "en": "\n\nThis mail was sent by Voltuj. Nobody reads answers to it.\n",
@@ -30,6 +43,10 @@ _ENDING: Final = {
 _LINK: Final = {
     "en": "    {link}\n\nor give this code to the app:\n\n    {code}\n\nIt can be used once, within {hours} hours. ",
     "cs": "    {link}\n\nnebo zadejte v aplikaci tento kód:\n\n    {code}\n\nPlatí jednou, nejdéle {hours} h. ",
+}
+_SWITCH: Final = {
+    "en": "Which notices you get is said in your account.",
+    "cs": "Jaká upozornění dostáváte, určíte ve svém účtu.",
 }
 _TEXTS: Final[dict[Kind, dict[str, Text]]] = {
     "verify": {
@@ -108,6 +125,83 @@ _TEXTS: Final[dict[Kind, dict[str, Text]]] = {
             "Voltuj: vaše heslo bylo změněno",
             "heslo vašeho účtu bylo změněno a ostatní zařízení byla odhlášena. Pokud jste to nebyli vy, ihned "
             "požádejte o nové heslo.",
+        ),
+    },
+    "invitation": {
+        "en": Text(
+            "Voltuj: you may charge an electric car",
+            "{inviter} wants to let you charge at this place: {place}. To accept, register with this address:\n\n"
+            "    {link}\n\nIf you do not know who this is, do nothing.",
+        ),
+        "cs": Text(
+            "Voltuj: můžete nabíjet elektromobil",
+            "{inviter} vás chce nechat nabíjet na tomto místě: {place}. Pokud chcete, zaregistrujte se s touto "
+            "adresou:\n\n    {link}\n\nPokud nevíte, kdo to je, nedělejte nic.",
+        ),
+    },
+    "grant": {
+        "en": Text(
+            "Voltuj: you may charge at another place",
+            "{inviter} lets you charge at this place: {place}. The terms are in your account:\n\n    {link}\n\n"
+            "Such mails can be switched off there.",
+        ),
+        "cs": Text(
+            "Voltuj: můžete nabíjet na dalším místě",
+            "{inviter} vás nechá nabíjet na tomto místě: {place}. Podmínky najdete ve svém účtu:\n\n    {link}\n\n"
+            "Tyto zprávy tam lze vypnout.",
+        ),
+    },
+    "handover": {
+        "en": Text(
+            "Voltuj: a wallbox is offered to you",
+            "{inviter} wants to hand this wallbox over to you: {place}. To accept or decline within {days} days, log "
+            "in or register with this address:\n\n    {link}\n\nIf you know nothing of it, do nothing.",
+        ),
+        "cs": Text(
+            "Voltuj: někdo vám předává wallbox",
+            "{inviter} vám chce předat tento wallbox: {place}. Přijmout nebo odmítnout ho můžete do {days} dnů; "
+            "přihlaste se nebo zaregistrujte s touto adresou:\n\n    {link}\n\nPokud o tom nevíte, nedělejte nic.",
+        ),
+    },
+    "security": {
+        "en": Text(
+            "Voltuj: a security event of your wallbox",
+            "your wallbox {place} reported a critical security event. Your account shows which. " + _SWITCH["en"],
+        ),
+        "cs": Text(
+            "Voltuj: bezpečnostní událost vašeho wallboxu",
+            "váš wallbox {place} nahlásil kritickou bezpečnostní událost. Podrobnosti jsou ve vašem účtu. "
+            + _SWITCH["cs"],
+        ),
+    },
+    "held": {
+        "en": Text(
+            "Voltuj: a session waits for you",
+            "a session at your wallbox {place} is not billed before a person has looked at it. Your account shows why. "
+            + _SWITCH["en"],
+        ),
+        "cs": Text(
+            "Voltuj: nabíjení čeká na vaše rozhodnutí",
+            "nabíjení u vašeho wallboxu {place} nebude vyúčtováno, dokud ho někdo neposoudí. Důvod je ve vašem účtu. "
+            + _SWITCH["cs"],
+        ),
+    },
+    "payout": {
+        "en": Text("Voltuj: money was sent to you", "{amount} were sent to your bank account. " + _SWITCH["en"]),
+        "cs": Text("Voltuj: poslali jsme vám peníze", "na váš účet jsme poslali {amount}. " + _SWITCH["cs"]),
+    },
+    "top_up": {
+        "en": Text("Voltuj: your payment arrived", "{amount} arrived; you can charge with them. " + _SWITCH["en"]),
+        "cs": Text("Voltuj: vaše platba dorazila", "dorazilo {amount}; můžete za ně nabíjet. " + _SWITCH["cs"]),
+    },
+    "receipt": {
+        "en": Text(
+            "Voltuj: a receipt for you",
+            "your session at {place} is billed; its receipt is in your account. " + _SWITCH["en"],
+        ),
+        "cs": Text(
+            "Voltuj: účtenka pro vás",
+            "vaše nabíjení na místě {place} je vyúčtováno; účtenka je ve vašem účtu. " + _SWITCH["cs"],
         ),
     },
 }

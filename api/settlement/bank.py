@@ -12,8 +12,10 @@ from zoneinfo import ZoneInfo
 
 import asyncpg
 
+from api.accounting.money import format_minor
 from api.accounting.postings import PAYOUT, REFUND, TOP_UP, BankKind, Transfer, correct, post_bank
 from api.errors import Conflict, Invalid, NotFound
+from api.mail.notices import Notice, post_notice
 from api.settlement.bank_statement import Movement, Statement, StatementError
 from api.settlement.ledger import (
     BANK,
@@ -41,6 +43,7 @@ FIND: Final = "select id, amount_minor, currency, variable_symbol from bank_move
 LATEST: Final = """
 select revision, decision from bank_postings where movement_id = $1 order by revision desc limit 1
 """
+HOLDER: Final = "select user_id from ledger_accounts where id = $1"
 PAYER: Final = "select user_id from payment_symbols where number = $1"
 PAYOUT_COLUMNS: Final = "p.id, p.account_id, p.amount_minor, p.currency, p.status"
 NUMBERED_PAYOUT: Final = f"select {PAYOUT_COLUMNS} from payouts p where p.number = $1 for update"  # noqa: S608
@@ -148,6 +151,7 @@ async def _match(connection: asyncpg.Connection, row: Mapping[str, Any], house: 
         return False
     account_id = await account_of(connection, user_id, DRIVER)
     await _post(connection, row, BankPosting(row["id"], 0, TOP_UP, account_id), TOP_UP, booked_on(house, at))
+    await tell(connection, TOP_UP, account_id, (row["amount_minor"], row["currency"]), at)
     return True
 
 
@@ -163,6 +167,7 @@ async def _match_payout(
     if payout["status"] == "open":
         await _post(connection, row, posting, PAYOUT, booked_on(house, order.at))
         await connection.execute(END_PAYOUT, payout["id"], "paid", order.at, order.by)
+        await tell(connection, PAYOUT, payout["account_id"], (payout["amount_minor"], payout["currency"]), order.at)
         return True
     if payout["status"] != "paid" or await connection.fetchval(HAS_MOVEMENT, payout["id"]):
         return False
@@ -174,6 +179,15 @@ async def _match_payout(
 def booked_on(house: House, at: datetime) -> date:
     """The day of posting; not that of the bank, which may lie in a month that is closed."""
     return at.astimezone(ZoneInfo(house.time_zone)).date()
+
+
+async def tell(
+    connection: asyncpg.Connection, kind: Notice, account_id: UUID, amount: tuple[int, str], at: datetime
+) -> None:
+    """Mails whose account it is that this amount (minor units, currency) came or went."""
+    user_id = await connection.fetchval(HOLDER, account_id)
+    said = f"{format_minor(*amount)} {amount[1]}"
+    await post_notice(connection, kind, user_id, at, amount=said)
 
 
 async def _post(
@@ -223,6 +237,8 @@ async def assign_to_person(
     meaning: BankKind = TOP_UP if row["amount_minor"] > 0 and holder[1] == DRIVER else REFUND
     posting = BankPosting(row["id"], number, meaning, account_id, None, order.note, order.by)
     await _post(connection, row, posting, meaning, booked_on(house, order.at))
+    if meaning == TOP_UP:
+        await tell(connection, TOP_UP, account_id, (row["amount_minor"], row["currency"]), order.at)
 
 
 async def assign_to_payout(

@@ -12,7 +12,7 @@ import asyncpg
 from api.accounting.postings import PAYOUT, post_bank
 from api.credit.balances import read_balances
 from api.errors import Conflict, NotFound
-from api.settlement.bank import END_PAYOUT, NAMED_PAYOUT, House, booked_on, lock_bank
+from api.settlement.bank import END_PAYOUT, NAMED_PAYOUT, House, booked_on, lock_bank, tell
 from api.settlement.ledger import BANK, BankPosting, add_bank_posting, house_account
 
 OWNERS: Final = """
@@ -66,6 +66,7 @@ async def confirm(connection: asyncpg.Connection, payout_id: UUID, house: House,
     posting = BankPosting(None, 0, PAYOUT, payout["account_id"], payout_id, "", by)
     await add_bank_posting(connection, posting, [due], booked_on(house, now))
     await connection.execute(END_PAYOUT, payout_id, "paid", now, by)
+    await tell(connection, PAYOUT, payout["account_id"], (payout["amount_minor"], payout["currency"]), now)
 
 
 async def cancel(connection: asyncpg.Connection, payout_id: UUID, by: UUID, now: datetime) -> None:

@@ -12,9 +12,10 @@ from api.identity.caller import Caller, CurrentCaller
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import Now, Transaction
-from api.sharing import locations, operations
+from api.sharing import invitations, locations, operations
 from api.sharing.access import find_controlled
 from api.sharing.grant_bodies import Grant, GrantChange, GrantPage, NewPlaceGrant
+from api.sharing.post import CurrentPost
 
 router = APIRouter(prefix="/api/v1/grants", tags=["sharing"])
 
@@ -26,11 +27,18 @@ router = APIRouter(prefix="/api/v1/grants", tags=["sharing"])
     responses=problem_docs(BadRequest, NotAllowed, NotFound, InProgress, KeyReused),
 )
 async def give_grant(
-    *, body: NewPlaceGrant, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *,
+    body: NewPlaceGrant,
+    caller: CurrentCaller,
+    transaction: Transaction,
+    idempotency: Idempotency,
+    post: CurrentPost,
+    now: Now,
 ) -> Grant:
     """Shares a charge point, one connector of it, or a location with a person, a group, or anybody.
 
-    A person without an account is invited: the invitation becomes the grant when the e-mail registers.
+    A person gets a mail, at most one a day from the same owner. Who has no account is invited by it: the invitation
+    becomes the grant when the e-mail registers.
     """
     spot = await _find_spot(transaction, caller, body, now)
     if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
@@ -38,7 +46,9 @@ async def give_grant(
     grantee = await operations.name_grantee(
         transaction, spot, email=body.email, group_id=body.group_id, may_invite=True
     )
-    created = Grant.model_validate(await operations.create_grant(transaction, spot, grantee, body.columns(), now))
+    row = await operations.create_grant(transaction, spot, grantee, body.columns(), now)
+    await invitations.tell_of_grant(transaction, post, row, now)
+    created = Grant.model_validate(row)
     await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
     return created
 

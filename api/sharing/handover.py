@@ -112,8 +112,8 @@ async def accept(connection: AsyncConnection, caller: Caller, handover_id: UUID,
 
 
 def _is_offered_to(caller: Caller) -> ColumnElement[bool]:
-    own_email = select(users.c.email).where(users.c.id == caller.user_id).scalar_subquery()
-    return handovers.c.email == own_email
+    proven = (users.c.id == caller.user_id, users.c.email_verified_at.is_not(None))
+    return handovers.c.email == select(users.c.email).where(*proven).scalar_subquery()
 
 
 async def _find_offered(connection: AsyncConnection, caller: Caller, handover_id: UUID) -> Row[Any]:

@@ -19,8 +19,9 @@ from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
 from api.schema import charge_points
-from api.sharing import handover
+from api.sharing import handover, invitations
 from api.sharing.access import find_controlled
+from api.sharing.post import CurrentPost
 
 router = APIRouter(prefix="/api/v1", tags=["sharing"])
 
@@ -100,13 +101,15 @@ async def offer_charge_point(
     caller: CurrentCaller,
     transaction: Transaction,
     idempotency: Idempotency,
+    post: CurrentPost,
     now: Now,
 ) -> Handover:
-    """For the owner. The offer stands for a week, and nothing changes until it is accepted."""
+    """For the owner. The offer stands for a week, and nothing changes until it is accepted. A mail tells of it."""
     charge_point = await find_controlled(transaction, caller, charge_point_id, now)
     if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
         return Handover.model_validate(earlier)
     row = await handover.offer(transaction, charge_point, charge_point.owner_id, body.email, now)
+    await invitations.tell_of_offer(transaction, post, row, now)
     created = Handover.model_validate(row)
     await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
     return created

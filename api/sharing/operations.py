@@ -134,8 +134,9 @@ async def _find(connection: AsyncConnection, grant_id: UUID, condition: ColumnEl
 
 
 async def find_person(connection: AsyncConnection, email: str) -> UUID | None:
-    """Who has this e-mail. The one place that says whose word for an e-mail counts."""
-    person = select(users.c.id).where(users.c.email == email, users.c.disabled_at.is_(None))
+    """Who has this e-mail and has proven it. The one place that says whose word for an e-mail counts."""
+    proven = (users.c.email_verified_at.is_not(None), users.c.disabled_at.is_(None))
+    person = select(users.c.id).where(users.c.email == email, *proven)
     return (await connection.execute(person)).scalar_one_or_none()
 
 
@@ -155,6 +156,7 @@ async def name_grantee(
         return {"audience": GROUP, "group_id": group_id}
     if email is None:
         return {"audience": PUBLIC}
+    await _one_at_a_time(connection, email)
     user_id = await find_person(connection, email)
     if user_id == spot.owner_id:
         raise Invalid.field("body.email", "the owner needs no grant")
@@ -233,11 +235,17 @@ async def _revoke(connection: AsyncConnection, condition: ColumnElement[bool], n
     return (await connection.execute(standing.returning(literal(1)))).first() is not None
 
 
+async def _one_at_a_time(connection: AsyncConnection, email: str) -> None:
+    """Whoever registers while somebody invites them gets the grant, whichever commits first."""
+    await connection.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(f"invitation:{email}", 0))))
+
+
 async def redeem_invitations(connection: AsyncConnection, user_id: UUID, email: str, now: datetime) -> int:
     """Makes the invitations to `email` the grants of this user, who has proven to read it; how many there were.
 
     The grants keep their ids and terms. Calling it again is harmless and finds what came meanwhile.
     """
+    await _one_at_a_time(connection, email.lower())
     standing = or_(grants.c.valid_until.is_(None), grants.c.valid_until > now)
     invited = (grants.c.invited_email == email.lower(), grants.c.revoked_at.is_(None), standing)
     statement = update(grants).where(*invited).values(audience=PERSON, user_id=user_id, invited_email=None)

@@ -10,9 +10,10 @@ from api.identity.caller import CurrentCaller
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import Now, Transaction
-from api.sharing import operations
+from api.sharing import invitations, operations
 from api.sharing.access import find_controlled
 from api.sharing.grant_bodies import Grant, GrantPage, NewGrant
+from api.sharing.post import CurrentPost
 
 router = APIRouter(prefix="/api/v1/charge-points/{charge_point_id}", tags=["sharing"])
 
@@ -40,6 +41,7 @@ async def create_grant(
     caller: CurrentCaller,
     transaction: Transaction,
     idempotency: Idempotency,
+    post: CurrentPost,
     now: Now,
 ) -> Grant:
     """Lets a person charge here, at the price of the charge point. The person needs an account."""
@@ -49,7 +51,9 @@ async def create_grant(
     spot = operations.Spot(charge_point.owner_id, charge_point_id)
     grantee = await operations.name_grantee(transaction, spot, email=body.email, group_id=None, may_invite=False)
     terms = {"valid_from": body.valid_from or now, "valid_until": body.valid_until}
-    created = Grant.model_validate(await operations.create_grant(transaction, spot, grantee, terms, now))
+    row = await operations.create_grant(transaction, spot, grantee, terms, now)
+    await invitations.tell_of_grant(transaction, post, row, now)
+    created = Grant.model_validate(row)
     await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
     return created
 

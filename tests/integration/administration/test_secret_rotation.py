@@ -1,12 +1,14 @@
 """`voltuj rotate-secret jwt`: a new secret, and nobody who is logged in notices."""
 
+import tomllib
 from pathlib import Path
 
+import asyncpg
 import pytest
 from pydantic import SecretStr
 
 from api.administration.secret_rotation import RotationError, rotate_file
-from standalone.databases import DatabaseUrls
+from standalone.databases import REPOSITORY, DatabaseUrls
 from tests.integration.administration.conftest import JWT_SECRET, Voltuj
 from tests.integration.http.site import make_settings, open_site
 
@@ -44,6 +46,29 @@ def test_the_command_shows_no_secret_where_a_file_takes_it(voltuj: Voltuj, tmp_p
     written = settings_of(file.read_text())
     assert written["JWT_SECRET_PREVIOUS"] == JWT_SECRET
     assert not any(secret in done.stdout for secret in written.values())
+
+
+async def test_it_is_in_the_audit_log(voltuj: Voltuj, connection: asyncpg.Connection, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"JWT_SECRET={JWT_SECRET}\n")
+    assert voltuj("rotate-secret", "jwt", "--env-file", str(file), "--leaked").returncode == 0
+    entry = await connection.fetchrow("select actor_id, action, subject_id, details::text from audit_log")
+    assert tuple(entry) == (None, "secret.rotated", None, '{"leaked": true}')
+
+
+def test_without_a_database_it_is_rotated_and_says_so(voltuj: Voltuj, tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(f"JWT_SECRET={JWT_SECRET}\n")
+    nowhere = "postgresql://nobody@127.0.0.1:1/none"
+    done = voltuj("rotate-secret", "jwt", "--env-file", str(file), DATABASE_URL=nowhere)
+    assert done.returncode == 0, done.stderr
+    assert "Not in the audit log" in done.stderr
+    assert settings_of(file.read_text())["JWT_SECRET"] != JWT_SECRET
+
+
+def test_the_version_is_that_of_the_package(voltuj: Voltuj) -> None:
+    package = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert voltuj("--version").stdout == f"voltuj {package['version']}\n"
 
 
 def test_without_a_file_the_lines_are_shown(voltuj: Voltuj) -> None:

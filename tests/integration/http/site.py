@@ -98,7 +98,13 @@ class Site:
         now = datetime.now(UTC)
         async with self.app.state.database.transaction() as connection:
             user = await operations.register(
-                connection, email=email, password_hash="!", display_name=name, language="en", now=now
+                connection,
+                email=email,
+                password_hash="!",
+                display_name=name,
+                language="en",
+                verified_at=now,
+                now=now,
             )
             session = await operations.open_session(connection, user.id, "tests", now, timedelta(days=1))
         if operator:
