@@ -10,7 +10,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "f6a2d84c17be"
-down_revision: str | Sequence[str] | None = "e1a4c7d05b92"
+down_revision: str | Sequence[str] | None = "c61d0f8e24b7"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
