@@ -607,7 +607,7 @@ bookings = Table(
     Column("no_show_fee_minor", BigInteger, CheckConstraint("no_show_fee_minor >= 0", name="fee"), nullable=False,
            server_default=text("0")),
     Column("is_no_show", Boolean, nullable=False, server_default=text("false")),
-    Column("settled_at", TIMESTAMP),
+    Column("settled_minor", BigInteger, nullable=False, server_default=text("0")),
     Column("transaction_id", ForeignKey("transactions.id")),
     Column("command_id", ForeignKey("commands.id"), unique=True, comment="the newest ReserveNow for it"),
     Column("release_command_id", ForeignKey("commands.id"), comment="the CancelReservation"),
@@ -623,9 +623,11 @@ bookings = Table(
     Index("ix_bookings_charge_point_id_starts_at", "charge_point_id", "starts_at"),
     Index("ix_bookings_user_id_created_at", "user_id", "created_at"),
     Index("ix_bookings_standing", "starts_at", postgresql_where=text("status = 'standing'")),
-    Index("ix_bookings_to_settle", "ended_at", postgresql_where=text("is_no_show and settled_at is null")),
-    comment="A person's connector for a while, of which no two overlap; ReserveNow tells the charge point where it can. "
-    "The fee is that of the tariff in force at starts_at, frozen.",
+    Index("ix_bookings_to_settle", "ended_at", postgresql_where=text(
+        "settled_minor <> case when is_no_show then no_show_fee_minor else 0 end")),
+    comment="A person's connector for a while, of which no two overlap; ReserveNow tells the charge point where it "
+    "can. The fee is that of the tariff in force at starts_at, frozen; settled_minor is what of it stands in the "
+    "ledger.",
 )  # fmt: skip
 
 charging_profiles = Table(
@@ -1088,8 +1090,8 @@ transfers = Table(
     CheckConstraint("(kind in ('charge', 'vat', 'platform_fee')) = (settlement_id is not null)", name="kind_of_cause"),
     Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
     Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
-    comment="amount_minor from debit to credit, because of a settlement, a bank posting or a no-show. booked_on is the day of "
-    "posting where the charge point stands, or by the clock of the house.",
+    comment="amount_minor from debit to credit, because of a settlement, a bank posting or a no-show. booked_on is the "
+    "day of posting where the charge point stands, or by the clock of the house.",
 )  # fmt: skip
 
 balance_snapshots = Table(

@@ -12,6 +12,7 @@ from api import audit, schema
 from api.administration.personal_data import ERASED, condition
 from api.errors import ErasureRefused
 from api.settlement.operations import read_balances
+from api.sharing import bookings
 
 NOBODYS_HASH: Final = "!"
 """No password has it."""
@@ -30,6 +31,7 @@ async def erase(connection: AsyncConnection, user_id: UUID, actor_id: UUID, now:
     await connection.execute(select(table.c.id).where(table.c.id == user_id).with_for_update())
     if reasons := await _hindrances(connection, user_id):
         raise ErasureRefused("; ".join(reasons.values()), reasons=list(reasons))
+    await bookings.withdraw(connection, schema.bookings.c.user_id == user_id, now)
     await _pseudonymise(connection, user_id)
     for name in ERASED:
         erased = schema.metadata.tables[name]
@@ -61,6 +63,10 @@ async def _hindrances(connection: AsyncConnection, user_id: UUID) -> dict[str, s
         found["open_sessions"] = "A session is running"
     if await _any(connection, sessions.c.id, and_(involved, due)):
         found["unsettled_sessions"] = "A session is not settled, or is held and has to be decided"
+    booked = schema.bookings
+    fee = and_(booked.c.user_id == user_id, booked.c.is_no_show, booked.c.settled_minor == 0)
+    if await _any(connection, booked.c.id, fee):
+        found["no_show_fees"] = "A no-show fee is not settled yet"
     if await _has_balance(connection, user_id):
         found["balance"] = "A balance is not zero"
     return found
@@ -84,6 +90,8 @@ async def _pseudonymise(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(update(stops).where(stops.c.transaction_id.in_(mine)).values(**tag))
     await connection.execute(update(sessions).where(sessions.c.driver_id == user_id).values(**tag))
     await connection.execute(update(kept).where(kept.c.user_id == user_id).values(**tag, parent_id_tag=None))
+    booked = schema.bookings
+    await connection.execute(update(booked).where(booked.c.user_id == user_id).values(**tag, parent_tag=None))
     for commands in (schema.commands, schema.command_batches):
         payload = commands.c.payload
         without = func.jsonb_set(payload, text("'{idTag}'"), literal(ERASED_TAG, JSONB))

@@ -62,7 +62,7 @@ CSV_EXAMPLE = (
     ",closing,,,,CZK,,122.65\r\n"
 )
 Kind = Literal["driver", "owner", "platform", "bank"]
-TransferKind = Literal["charge", "vat", "platform_fee", "top_up", "payout", "refund"]
+TransferKind = Literal["charge", "vat", "platform_fee", "top_up", "payout", "refund", "no_show_fee"]
 Month = Annotated[
     str | None,
     Query(

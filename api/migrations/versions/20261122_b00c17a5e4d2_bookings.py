@@ -67,7 +67,7 @@ def upgrade() -> None:
         sa.Column("currency", sa.String(length=3), nullable=True),
         sa.Column("no_show_fee_minor", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("is_no_show", sa.Boolean(), server_default=sa.text("false"), nullable=False),
-        sa.Column("settled_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("settled_minor", sa.BigInteger(), server_default=sa.text("0"), nullable=False),
         sa.Column("transaction_id", sa.BigInteger(), nullable=True),
         sa.Column("command_id", sa.UUID(), nullable=True, comment="the newest ReserveNow for it"),
         sa.Column("release_command_id", sa.UUID(), nullable=True, comment="the CancelReservation"),
@@ -98,18 +98,17 @@ def upgrade() -> None:
             name="ex_bookings_connector",
         ),
         comment="A person's connector for a while, of which no two overlap; ReserveNow tells the charge point where it "
-        "can. The fee is that of the tariff in force at starts_at, frozen.",
+        "can. The fee is that of the tariff in force at starts_at, frozen; settled_minor is what of it stands in the "
+        "ledger.",
     )
     op.create_index("ix_bookings_charge_point_id_starts_at", "bookings", ["charge_point_id", "starts_at"])
     op.create_index("ix_bookings_user_id_created_at", "bookings", ["user_id", "created_at"])
-    op.create_index(
-        "ix_bookings_standing", "bookings", ["starts_at"], postgresql_where=sa.text("status = 'standing'")
-    )
+    op.create_index("ix_bookings_standing", "bookings", ["starts_at"], postgresql_where=sa.text("status = 'standing'"))
     op.create_index(
         "ix_bookings_to_settle",
         "bookings",
         ["ended_at"],
-        postgresql_where=sa.text("is_no_show and settled_at is null"),
+        postgresql_where=sa.text("settled_minor <> case when is_no_show then no_show_fee_minor else 0 end"),
     )
     op.create_index(
         "ix_locations_latitude_longitude",
