@@ -163,7 +163,8 @@ locations = Table(
     _created_at(),
     CheckConstraint("(latitude is null) = (longitude is null)", name="coordinates"),
     UniqueConstraint("id", "owner_id"),
-    Index("ix_locations_latitude_longitude", "latitude", "longitude", postgresql_where=text("deleted_at is null")),
+    Index("ix_locations_point", text("point(longitude::double precision, latitude::double precision)"),
+          postgresql_using="gist", postgresql_where=text("deleted_at is null")),
     comment="Where charge points stand; OCPI 2.2.1 terms: country is ISO 3166-1 alpha-3, opening_times is Hours.",
 )  # fmt: skip
 

@@ -47,6 +47,9 @@ PRICE_E4: Final = """(
     from jsonb_array_elements(tariff.elements) as element, jsonb_array_elements(element -> 'price_components') as part
     where part ->> 'type' = 'ENERGY')"""
 """As `energy_price_e4` has it: the highest price of a kWh where it varies."""
+POINT: Final[ColumnElement[Any]] = literal_column(
+    "point(locations.longitude::double precision, locations.latitude::double precision)"
+)
 AVAILABLE: Final = "Available"
 
 
@@ -83,7 +86,7 @@ class Wanted:
 
 
 async def find_connectors(
-    connection: AsyncConnection, caller: Caller, area: Area, wanted: Wanted, paging: PageRequest, now: datetime
+    connection: AsyncConnection, caller: Caller, area: Area, wanted: Wanted, paging: PageRequest, *, now: datetime
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """One page of what is found, nearest first, each with its distance, status and price for the caller.
 
@@ -158,7 +161,7 @@ def _near(caller: Caller, area: Area, wanted: Wanted, now: datetime) -> Select[A
         .select_from(joined)
         .where(
             locations.c.deleted_at.is_(None),
-            *_in_box(area),
+            _in_box(area),
             _distance_m(area) <= round(area.radius_km * 1000),
             is_visible(caller, now),
             *_conditions(wanted, is_free, now),
@@ -209,14 +212,20 @@ def _is_charging() -> ColumnElement[bool]:
     )
 
 
-def _in_box(area: Area) -> list[ColumnElement[bool]]:
+def _in_box(area: Area) -> ColumnElement[bool]:
+    """What the index over the points of locations finds; across the date line there are two boxes."""
     south, north, west, east = area.box
-    latitude, longitude = locations.c.latitude, locations.c.longitude
-    found = [latitude.between(round(max(south, -90), 7), round(min(north, 90), 7))]
-    if west < -180 or east > 180:
-        west, east = (west + 360 if west < -180 else west), (east - 360 if east > 180 else east)
-        return [*found, (longitude >= round(west, 7)) | (longitude <= round(east, 7))]
-    return [*found, longitude.between(round(west, 7), round(east, 7))]
+    spans = [(west, east)]
+    if west < -180:
+        spans = [(west + 360, 180.0), (-180.0, east)]
+    elif east > 180:
+        spans = [(west, 180.0), (-180.0, east - 360)]
+    return or_(*(POINT.op("<@")(_box(west, south, east, north)) for west, east in spans))
+
+
+def _box(west: float, south: float, east: float, north: float) -> ColumnElement[Any]:
+    corners = (func.point(literal(x, Float), literal(y, Float)) for x, y in ((west, south), (east, north)))
+    return func.box(*corners)
 
 
 def _distance_m(area: Area) -> ColumnElement[int]:

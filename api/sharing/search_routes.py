@@ -1,4 +1,4 @@
-"""HTTP of search: connectors near a place that the caller may see, with what each costs the caller and if it is free."""
+"""HTTP of search: connectors near a place that the caller may see, what each costs the caller, and if it is free."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -66,8 +66,8 @@ class FoundConnector(BaseModel):
     status: str | None = Field(description="as the charge point said it last; null: it never did")
     is_free_now: bool = Field(description="connected, Available, and neither used nor reserved")
     price_per_kwh: str | None = Field(
-        description="for the caller, without VAT, the highest where it varies; null: there is no tariff. What a session "
-        "costs: `GET /charge-points/{id}/price-preview`"
+        description="for the caller, without VAT, the highest where it varies; null: no tariff. What a session costs: "
+        " `GET /charge-points/{id}/price-preview`"
     )
     currency: str | None
     place_name: str
@@ -132,10 +132,10 @@ async def search_connectors(
     """Connectors around a place, nearest first: of public wallboxes, of those granted to the caller, and the own.
 
     Only these, with their exact whereabouts: nothing is shown, not even roughly, of what the caller may not see, and
-    never who owns it. A wallbox is found once it stands at a location with coordinates and its connectors are described.
+    never who owns it. A wallbox is found once it stands at a location with coordinates, by connectors with a spec.
     """
     area = search.Area(where.latitude, where.longitude, where.radius_km)
-    rows, cursor = await search.find_connectors(transaction, caller, area, _wanted(what, when, now), paging, now)
+    rows, cursor = await search.find_connectors(transaction, caller, area, _wanted(what, when, now), paging, now=now)
     return FoundConnectorPage(items=[_describe(row) for row in rows], next_cursor=cursor)
 
 

@@ -111,9 +111,10 @@ def upgrade() -> None:
         postgresql_where=sa.text("settled_minor <> case when is_no_show then no_show_fee_minor else 0 end"),
     )
     op.create_index(
-        "ix_locations_latitude_longitude",
+        "ix_locations_point",
         "locations",
-        ["latitude", "longitude"],
+        [sa.text("point(longitude::double precision, latitude::double precision)")],
+        postgresql_using="gist",
         postgresql_where=sa.text("deleted_at is null"),
     )
     for statement in TELL:
@@ -122,7 +123,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    op.drop_index("ix_locations_latitude_longitude", "locations")
+    op.drop_index("ix_locations_point", "locations")
     op.drop_table("bookings")
     op.execute("drop function tell_of_bookings()")
     op.execute("drop extension btree_gist")

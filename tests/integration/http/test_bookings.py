@@ -185,7 +185,7 @@ async def test_a_hand_over_ends_what_was_reserved(site: Site, owner: Person, str
     path = await shared_box(owner, guest)
     made = await guest.post(f"{path}/bookings", wanted(1, 2))
     offer = await owner.post(f"{path}/handover", {"email": stranger.email})
-    await stranger.post(f"/handovers/{offer['id']}/accept", None, 200)
+    await stranger.post(f"/handovers/{offer['id']}/accept")
     assert (await guest.get(f"/bookings/{made['id']}"))["status"] == "withdrawn"
     assert (await stranger.get(f"{path}/bookings"))["items"] == [], "what was under the old owner is the old owner's"
 
