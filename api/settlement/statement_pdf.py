@@ -17,6 +17,7 @@ KINDS: Final = {
     "charge": marked("Charging"),
     "vat": marked("VAT"),
     "platform_fee": marked("Fee of the platform"),
+    "no_show_fee": marked("Fee for not coming"),
 }
 ACCOUNTS: Final = {
     "driver": marked("Statement of a driver"),

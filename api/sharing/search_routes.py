@@ -91,9 +91,15 @@ class FoundConnectorPage(Page[FoundConnector]):
 class Where:
     """Around which place, and how far."""
 
-    latitude: Annotated[float, Query(ge=-90, le=90, allow_inf_nan=False, examples=[50.0884])]
-    longitude: Annotated[float, Query(ge=-180, le=180, allow_inf_nan=False, examples=[14.4036])]
-    radius_km: Annotated[float, Query(gt=0, le=FURTHEST_KM, allow_inf_nan=False)] = 10
+    latitude: Annotated[
+        float, Query(ge=-90, le=90, allow_inf_nan=False, description="WGS 84, decimal degrees", examples=[50.0884])
+    ]
+    longitude: Annotated[
+        float, Query(ge=-180, le=180, allow_inf_nan=False, description="WGS 84, decimal degrees", examples=[14.4036])
+    ]
+    radius_km: Annotated[
+        float, Query(gt=0, le=FURTHEST_KM, allow_inf_nan=False, description="how far away at most")
+    ] = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,11 +108,11 @@ class What:
 
     standard: Annotated[ConnectorStandard | None, Query(description="OCPI ConnectorType")] = None
     power_type: Annotated[PowerType | None, Query(description="OCPI PowerType")] = None
-    min_power_w: Annotated[int | None, Query(ge=1, le=10_000_000)] = None
+    min_power_w: Annotated[int | None, Query(ge=1, le=10_000_000, description="it delivers at least so much")] = None
     max_price_per_kwh: Annotated[
         str | None, Query(max_length=20, description="decimal text without VAT, with `currency`")
     ] = None
-    currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$")] = None
+    currency: Annotated[str | None, Query(pattern=r"^[A-Z]{3}$", description="ISO 4217, of that price")] = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,12 +11,15 @@ import orjson
 import pytest
 
 from api.administration.books import check_ledger
+from api.charge_points.command_effects import apply_effect
+from api.charge_points.ended import Ended
 from api.settlement.no_shows import settle_next_no_show
 from api.sharing import booking_keeping
 from api.sharing.authorization import authorize
 from api.sharing.ocpp import authorize_call
 from api.transactions.start import start
-from tests.integration.listener.gateway import call, give_card, iso, make_charge_point
+from tests.integration.listener.conftest import StartListener
+from tests.integration.listener.gateway import call, eventually, give_card, iso, make_charge_point
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
@@ -228,6 +231,20 @@ async def test_a_fault_ends_it_and_owes_nothing(connection: asyncpg.Connection, 
     assert await connection.fetchval("select bool_or(is_no_show) from bookings") is False
 
 
+async def test_a_charge_point_that_answers_faulted_ends_it(
+    connection: asyncpg.Connection, wallbox: str, holder: UUID
+) -> None:
+    booking = await book(connection, wallbox, holder)
+    await keep(connection)
+    command = await connection.fetchval("select id from commands")
+    for answer, became in (("Occupied", "standing"), ("Faulted", "faulted")):
+        await connection.execute("update reservations set status = 'requested', ended_at = null")
+        ended = Ended(command, UUID(wallbox), "ReserveNow", {}, "rejected", {"status": answer}, NOW)
+        await apply_effect(connection, ended)
+        await keep(connection)
+        assert await status(connection, booking) == became
+
+
 async def test_a_grant_that_is_revoked_takes_it_away_and_its_next_version_keeps_it(
     connection: asyncpg.Connection, wallbox: str, holder: UUID
 ) -> None:
@@ -308,6 +325,21 @@ async def test_who_does_not_come_pays_the_fee_exactly_once(
         await connection.execute(ADD_TO_SEALED)
     with pytest.raises(asyncpg.InsufficientPrivilegeError):
         await connection.execute("update no_show_postings set amount_minor = 1")
+
+
+async def test_a_listener_does_it_by_the_clock(
+    connection: asyncpg.Connection, wallbox: str, holder: UUID, listen: StartListener
+) -> None:
+    standing = await book(connection, wallbox, holder)
+    missed = await book(connection, wallbox, holder, starts_at=NOW - 2 * HOUR, ends_at=NOW - HOUR)
+    listen()
+
+    async def done() -> bool:
+        told = await connection.fetchval("select command_id from bookings where id = $1", standing)
+        return told is not None and await balance(connection, holder) == -5000
+
+    await eventually(done, "ReserveNow for the one, the fee for the other")
+    assert await status(connection, missed) == "expired"
 
 
 async def test_a_start_that_arrives_after_all_takes_the_fee_back(
