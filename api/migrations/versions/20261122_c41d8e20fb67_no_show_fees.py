@@ -13,6 +13,11 @@ down_revision: str | Sequence[str] | None = "b00c17a5e4d2"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
+UNRELEASED = "no release has been made yet, so no ledger takes long to read"
+accepted_locks = dict.fromkeys(
+    ("adding-foreign-key-constraint", "constraint-missing-not-valid", "require-concurrent-index-creation"), UNRELEASED
+)
+
 REFUSE_SEALED = """
 create or replace function refuse_sealed() returns trigger language plpgsql as $$
 begin
