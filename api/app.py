@@ -74,7 +74,16 @@ from api.settlement import (
     review_routes,
 )
 from api.settlement import routes as settlement_routes
-from api.sharing import dry_run_routes, grant_routes, group_routes, handover_routes, learning_routes, location_routes
+from api.sharing import (
+    booking_routes,
+    dry_run_routes,
+    grant_routes,
+    group_routes,
+    handover_routes,
+    learning_routes,
+    location_routes,
+    search_routes,
+)
 from api.sharing import routes as sharing_routes
 from api.tariffs import price_routes
 from api.tariffs import routes as tariff_routes
@@ -104,6 +113,7 @@ ROUTERS: Final = (
     file_routes.router,
     local_list_routes.router,
     reservation_routes.router,
+    booking_routes.router,
     charging_profile_routes.router,
     key_routes.router,
     connector_code_routes.router,
@@ -127,6 +137,7 @@ ROUTERS: Final = (
     grant_routes.router,
     group_routes.router,
     dry_run_routes.router,
+    search_routes.router,
     handover_routes.router,
     tariff_routes.router,
     price_routes.router,

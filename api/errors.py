@@ -11,6 +11,7 @@ ApiError
 +-- NotFound               404  it does not exist, or the caller may not see it
 +-- MethodNotAllowed       405  the path exists, the method does not
 +-- Conflict               409  the state of the resource forbids it
+|   +-- ConnectorReserved       somebody has reserved the connector for a part of that time
 |   +-- ErasureRefused          something has to be settled first; `reasons` says what
 |   +-- InProgress              the same Idempotency-Key is being worked on
 |   +-- PriceChanged            the price that was shown holds no more; `price` is the new one
@@ -131,6 +132,14 @@ class Conflict(ApiError):
     slug = "conflict"
     title = "Conflict"
     example = "The resource is in a state that does not allow this."
+
+
+class ConnectorReserved(Conflict):
+    """Of a connector's bookings no two overlap."""
+
+    slug = "connector-reserved"
+    title = "Reserved already"
+    example = "This connector is reserved for a part of that time."
 
 
 class ErasureRefused(Conflict):

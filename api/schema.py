@@ -29,7 +29,7 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID, ExcludeConstraint
 
 metadata: Final = MetaData(
     naming_convention={
@@ -168,6 +168,8 @@ locations = Table(
     _created_at(),
     CheckConstraint("(latitude is null) = (longitude is null)", name="coordinates"),
     UniqueConstraint("id", "owner_id"),
+    Index("ix_locations_point", text("point(longitude::double precision, latitude::double precision)"),
+          postgresql_using="gist", postgresql_where=text("deleted_at is null")),
     comment="Where charge points stand; OCPI 2.2.1 terms: country is ISO 3166-1 alpha-3, opening_times is Hours.",
 )  # fmt: skip
 
@@ -590,6 +592,49 @@ reservations = Table(
     _created_at(),
     Index("ix_reservations_open", "expires_at", postgresql_where=text("status in ('requested', 'accepted')")),
     comment="Ids are per charge point. faulted and unavailable may also end one that was accepted.",
+)  # fmt: skip
+
+bookings = Table(
+    "bookings",
+    metadata,
+    _uuid_key(),
+    Column("charge_point_id", ForeignKey("charge_points.id"), nullable=False),
+    Column("connector_id", Integer, CheckConstraint("connector_id > 0", name="connector_id"), nullable=False),
+    Column("owner_id", ForeignKey("users.id"), nullable=False),
+    Column("user_id", ForeignKey("users.id"), nullable=False),
+    Column("id_tag", Text, nullable=False),
+    Column("parent_tag", Text),
+    Column("grant_id", ForeignKey("grants.id"), comment="null: the owner's own"),
+    Column("starts_at", TIMESTAMP, nullable=False),
+    Column("ends_at", TIMESTAMP, nullable=False),
+    Column("status", Text, CheckConstraint(
+        "status in ('standing', 'used', 'cancelled', 'expired', 'faulted', 'unavailable', 'withdrawn')", name="status"),
+        nullable=False, server_default="standing"),
+    Column("currency", String(3)),
+    Column("no_show_fee_minor", BigInteger, CheckConstraint("no_show_fee_minor >= 0", name="fee"), nullable=False,
+           server_default=text("0")),
+    Column("is_no_show", Boolean, nullable=False, server_default=text("false")),
+    Column("settled_minor", BigInteger, nullable=False, server_default=text("0")),
+    Column("transaction_id", ForeignKey("transactions.id")),
+    Column("command_id", ForeignKey("commands.id"), unique=True, comment="the newest ReserveNow for it"),
+    Column("release_command_id", ForeignKey("commands.id"), comment="the CancelReservation"),
+    Column("ended_at", TIMESTAMP),
+    _created_at(),
+    CheckConstraint("ends_at > starts_at", name="range"),
+    CheckConstraint("(status = 'standing') = (ended_at is null)", name="ended"),
+    CheckConstraint("no_show_fee_minor = 0 or currency is not null", name="money"),
+    CheckConstraint("not is_no_show or status in ('expired', 'cancelled') and no_show_fee_minor > 0", name="no_show"),
+    ExcludeConstraint(
+        ("charge_point_id", "="), ("connector_id", "="), (text("tstzrange(starts_at, ends_at)"), "&&"),
+        where=text("status = 'standing'"), using="gist", name="ex_bookings_connector"),
+    Index("ix_bookings_charge_point_id_starts_at", "charge_point_id", "starts_at"),
+    Index("ix_bookings_user_id_created_at", "user_id", "created_at"),
+    Index("ix_bookings_standing", "starts_at", postgresql_where=text("status = 'standing'")),
+    Index("ix_bookings_to_settle", "ended_at", postgresql_where=text(
+        "settled_minor <> case when is_no_show then no_show_fee_minor else 0 end")),
+    comment="A person's connector for a while, of which no two overlap; ReserveNow tells the charge point where it "
+    "can. The fee is that of the tariff in force at starts_at, frozen; settled_minor is what of it stands in the "
+    "ledger.",
 )  # fmt: skip
 
 charging_profiles = Table(
@@ -1026,6 +1071,22 @@ bank_postings = Table(
     "revision. Sealed as settlements are.",
 )  # fmt: skip
 
+no_show_postings = Table(
+    "no_show_postings",
+    metadata,
+    _uuid_key(),
+    Column("booking_id", ForeignKey("bookings.id"), nullable=False),
+    Column("revision", Integer, CheckConstraint("revision >= 0", name="revision"), nullable=False),
+    Column("driver_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("owner_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("amount_minor", BigInteger, CheckConstraint("amount_minor >= 0", name="amount"), nullable=False),
+    Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
+    Column("posted_by", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
+    UniqueConstraint("booking_id", "revision"),
+    comment="The fee for a booking that nobody came for; a further revision takes it back. Sealed as settlements are.",
+)
+
 transfers = Table(
     "transfers",
     metadata,
@@ -1033,22 +1094,25 @@ transfers = Table(
     Column("public_id", UUID(as_uuid=True), nullable=False, unique=True, server_default=text("gen_random_uuid()")),
     Column("settlement_id", ForeignKey("settlements.id"), index=True),
     Column("bank_posting_id", ForeignKey("bank_postings.id"), index=True),
+    Column("no_show_posting_id", ForeignKey("no_show_postings.id"), index=True),
     Column("debit_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
     Column("credit_account_id", ForeignKey("ledger_accounts.id"), nullable=False),
     Column("amount_minor", BigInteger, CheckConstraint("amount_minor > 0", name="amount"), nullable=False),
     Column("currency", String(3), nullable=False),
     Column("kind", Text, CheckConstraint(
-        "kind in ('charge', 'vat', 'platform_fee', 'top_up', 'payout', 'refund')", name="kind"), nullable=False),
+        "kind in ('charge', 'vat', 'platform_fee', 'top_up', 'payout', 'refund', 'no_show_fee')", name="kind"),
+        nullable=False),
     Column("is_reversal", Boolean, nullable=False),
     Column("booked_on", Date, nullable=False),
     Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
     CheckConstraint("debit_account_id <> credit_account_id", name="two_accounts"),
-    CheckConstraint("num_nonnulls(settlement_id, bank_posting_id) = 1", name="one_cause"),
+    CheckConstraint("num_nonnulls(settlement_id, bank_posting_id, no_show_posting_id) = 1", name="one_cause"),
+    CheckConstraint("(kind = 'no_show_fee') = (no_show_posting_id is not null)", name="no_show_fee"),
     CheckConstraint("(kind in ('charge', 'vat', 'platform_fee')) = (settlement_id is not null)", name="kind_of_cause"),
     Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
     Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
-    comment="amount_minor from debit to credit, because of a settlement or of a bank posting. booked_on is the day of "
-    "posting where the charge point stands, or by the clock of the house.",
+    comment="amount_minor from debit to credit, because of a settlement, a bank posting or a no-show. booked_on is the "
+    "day of posting where the charge point stands, or by the clock of the house.",
 )  # fmt: skip
 
 balance_snapshots = Table(

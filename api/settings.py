@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     connection_time_out_s: int = Field(default=120, ge=1, le=3600)
     """After how long an accepted remote start without a session counts as failed, where the charge point's own
     ConnectionTimeOut is not known."""
+    booking_longest_minutes: int = Field(default=240, ge=5, le=24 * 60)
+    """How long somebody may keep a connector at most."""
+    booking_horizon_days: int = Field(default=14, ge=1, le=90)
+    """How far ahead a connector may be reserved."""
     files_dir: Path = Path("files")
     """Firmware images, and what charge points upload."""
     public_files_url: str = ""

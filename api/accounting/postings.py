@@ -18,8 +18,9 @@ PLATFORM_FEE: Final = "platform_fee"
 TOP_UP: Final = "top_up"
 PAYOUT: Final = "payout"
 REFUND: Final = "refund"
+NO_SHOW_FEE: Final = "no_show_fee"
 BankKind = Literal["top_up", "payout", "refund"]
-Kind = Literal["charge", "vat", "platform_fee"] | BankKind
+Kind = Literal["charge", "vat", "platform_fee", "no_show_fee"] | BankKind
 
 
 class Priced(Protocol):
@@ -110,6 +111,11 @@ def post_bank(amount_minor: int, currency: str, account: str, bank: str, kind: B
     """
     debit, credit = (bank, account) if amount_minor > 0 else (account, bank)
     return Transfer(debit, credit, abs(amount_minor), currency, kind)
+
+
+def post_no_show(fee_minor: int, currency: str, driver: str, owner: str) -> tuple[Transfer, ...]:
+    """What a booking that nobody came for comes to: the driver pays the owner the fee, and nobody else anything."""
+    return (Transfer(driver, owner, fee_minor, currency, NO_SHOW_FEE),) if fee_minor and driver != owner else ()
 
 
 def reverse(transfer: Transfer) -> Transfer:

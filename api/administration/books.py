@@ -51,6 +51,15 @@ LEDGER: Final = {
             case when t.credit_account_id = s.account_id then t.amount_minor else -t.amount_minor end), 0)
             <> s.balance_minor
     """,
+    "booking {} has {} settled as its no-show fee, its transfers come to {}": """
+        select b.id, b.settled_minor,
+            coalesce(sum(case when t.is_reversal then -t.amount_minor else t.amount_minor end), 0)::text
+        from bookings b
+        left join no_show_postings n on n.booking_id = b.id
+        left join transfers t on t.no_show_posting_id = n.id
+        group by b.id, b.settled_minor
+        having coalesce(sum(case when t.is_reversal then -t.amount_minor else t.amount_minor end), 0) <> b.settled_minor
+    """,
     "payout {} is {}, and its transfers come to {}": """
         select p.id, p.status, coalesce(sum(t.amount_minor), 0)::text
         from payouts p

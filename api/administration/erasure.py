@@ -14,6 +14,7 @@ from api.credit.holds import release_ended
 from api.database import raw
 from api.errors import ErasureRefused
 from api.settlement.operations import read_balances
+from api.sharing import bookings
 from api.sharing.operations import revoke_all
 
 NOBODYS_HASH: Final = "!"
@@ -40,6 +41,7 @@ async def erase(connection: AsyncConnection, user_id: UUID, actor_id: UUID, now:
     if reasons := await _hindrances(connection, user_id, now):
         raise ErasureRefused("; ".join(reasons.values()), reasons=list(reasons))
     await _end_sharing(connection, user_id, now)
+    await bookings.withdraw(connection, schema.bookings.c.user_id == user_id, now)
     await _pseudonymise(connection, user_id)
     for name in ERASED:
         erased = schema.metadata.tables[name]
@@ -81,6 +83,10 @@ async def _hindrances(connection: AsyncConnection, user_id: UUID, now: datetime)
         found["holds"] = "Money is kept for a start whose session has not begun or ended"
     if await _any(connection, schema.payouts.c.id, _is_open_payout(user_id)):
         found["open_payout"] = "A payout is on its way"
+    booked = schema.bookings
+    fee = and_(booked.c.user_id == user_id, booked.c.is_no_show, booked.c.settled_minor == 0)
+    if await _any(connection, booked.c.id, fee):
+        found["no_show_fees"] = "A no-show fee is not settled yet"
     if await _has_balance(connection, user_id):
         found["balance"] = "A balance is not zero"
     return found
@@ -141,6 +147,8 @@ async def _pseudonymise(connection: AsyncConnection, user_id: UUID) -> None:
     await connection.execute(update(stops).where(stops.c.transaction_id.in_(mine)).values(**tag))
     await connection.execute(update(sessions).where(sessions.c.driver_id == user_id).values(**tag))
     await connection.execute(update(kept).where(kept.c.user_id == user_id).values(**tag, parent_id_tag=None))
+    booked = schema.bookings
+    await connection.execute(update(booked).where(booked.c.user_id == user_id).values(**tag, parent_tag=None))
     for commands in (schema.commands, schema.command_batches):
         payload = commands.c.payload
         without = func.jsonb_set(payload, text("'{idTag}'"), literal(ERASED_TAG, JSONB))

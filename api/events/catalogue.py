@@ -29,6 +29,7 @@ TYPES: Final[dict[str, str]] = {
     "grant.created": "A charge point was shared.",
     "grant.revoked": "A grant was revoked.",
     "reservation.changed": "A reservation was made or has another status.",
+    "booking.changed": "A connector was reserved for a while, or that has another status.",
     "job.status": "A firmware update or an upload of diagnostics went further.",
     "security.event": "A charge point reported a security event.",
     PING: "A test delivery of a webhook.",

@@ -15,6 +15,7 @@ from api.bus import Bus, end_tasks, make_bus
 from api.database import make_pool
 from api.listener.chores import (
     BACKGROUND_EVERY_S,
+    BOOKINGS_EVERY_S,
     CLOSE_MONTHS_EVERY_S,
     FOLLOW_EVERY_S,
     LIMITS_EVERY_S,
@@ -30,9 +31,11 @@ from api.listener.chores import (
     drop_expired,
     every,
     forget,
+    keep_bookings,
     make_partitions,
     send_mails,
     settle_due,
+    settle_no_shows,
     stop_at_limits,
     work_in_background,
 )
@@ -111,6 +114,8 @@ def chores(
         asyncio.create_task(every(FOLLOW_EVERY_S, Follower(storage, settings).follow)),
         asyncio.create_task(every(SETTLE_EVERY_S, lambda: settle_due(storage, settings.platform_fee_bp))),
         asyncio.create_task(every(LIMITS_EVERY_S, lambda: stop_at_limits(storage))),
+        asyncio.create_task(every(BOOKINGS_EVERY_S, lambda: keep_bookings(storage))),
+        asyncio.create_task(every(SETTLE_EVERY_S, lambda: settle_no_shows(storage))),
         asyncio.create_task(every(CLOSE_MONTHS_EVERY_S, lambda: close_months(storage))),
         asyncio.create_task(every(LIVE_EVERY_S, LiveKeeper(storage, bus, listener_id).keep)),
         asyncio.create_task(every(BACKGROUND_EVERY_S, lambda: work_in_background(storage))),

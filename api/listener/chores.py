@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 import asyncpg
@@ -25,8 +26,10 @@ from api.listener.storage import Storage
 from api.mail import sending
 from api.mail.transport import make_deliver
 from api.settings import Settings
+from api.settlement.no_shows import settle_next_no_show
 from api.settlement.settling import settle_next
 from api.settlement.snapshots import take_snapshots
+from api.sharing import booking_keeping
 from api.transactions import limit_stops
 from wire.messages import Command
 
@@ -41,6 +44,7 @@ LIMITS_EVERY_S: Final = 1.0
 MOST_LIMIT_ROUNDS: Final = 50
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
+BOOKINGS_EVERY_S: Final = 1.0
 CLOSE_MONTHS_EVERY_S: Final = 3600.0
 MAIL_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
@@ -127,6 +131,24 @@ async def forget(storage: Storage) -> None:
     await storage.attempt(lambda connection: sending.forget_old(connection, now))
     await storage.attempt(lambda connection: connection.execute(FORGET_EMAIL_TOKENS, now))
     await storage.attempt(lambda connection: connection.execute(FORGET_ANSWERS, now - idempotency.KEPT))
+
+
+async def keep_bookings(storage: Storage) -> None:
+    """What bookings come to by the clock; listeners share the work by their locks."""
+    now = datetime.now(UTC)
+    for step in booking_keeping.STEPS:
+        await storage.attempt(partial(step, now=now))
+
+
+async def settle_no_shows(storage: Storage) -> None:
+    """Settles what is due for bookings that nobody came for, each in a database transaction of its own."""
+
+    async def settle_one(connection: asyncpg.Connection) -> bool:
+        return await settle_next_no_show(connection, datetime.now(UTC)) is not None
+
+    for _ in range(MOST_SETTLED):
+        if not await storage.attempt(settle_one):
+            return
 
 
 class Sweeper:

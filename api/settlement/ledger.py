@@ -42,11 +42,19 @@ ADD_BANK_POSTING: Final = """
 insert into bank_postings (movement_id, revision, decision, account_id, payout_id, note, decided_by)
 values ($1, $2, $3, $4, $5, $6, $7) returning id
 """
+POSTED_FOR_BOOKING: Final = f"""
+select {COLUMNS} from transfers p join no_show_postings n on n.id = p.no_show_posting_id where n.booking_id = $1
+"""  # noqa: S608 - our own names
+ADD_NO_SHOW: Final = """
+insert into no_show_postings (booking_id, revision, driver_account_id, owner_account_id, currency, amount_minor)
+select $1, coalesce(max(revision), -1) + 1, $2::uuid, $3::uuid, $4, $5 from no_show_postings where booking_id = $1
+returning id
+"""
 ADD_TRANSFERS: Final = """
-insert into transfers (settlement_id, bank_posting_id, debit_account_id, credit_account_id, amount_minor, currency,
-    kind, is_reversal, booked_on)
-select $1::uuid, $2::uuid, t.*, $9::date
-from unnest($3::uuid[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::boolean[]) as t
+insert into transfers (settlement_id, bank_posting_id, no_show_posting_id, debit_account_id, credit_account_id,
+    amount_minor, currency, kind, is_reversal, booked_on)
+select $1::uuid, $2::uuid, $3::uuid, t.*, $10::date
+from unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::boolean[]) as t
 """
 
 
@@ -84,6 +92,16 @@ class BankPosting:
     payout_id: UUID | None = None
     note: str = ""
     decided_by: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoShow:
+    """What is to stand in the ledger for a booking, 0: nothing; it is to be added."""
+
+    booking_id: UUID
+    parties: Parties
+    currency: str
+    amount_minor: int
 
 
 async def account_of(connection: asyncpg.Connection, user_id: UUID, kind: str) -> UUID:
@@ -130,6 +148,11 @@ async def posted_for_movement(connection: asyncpg.Connection, movement_id: UUID)
     return [_transfer(row) for row in await connection.fetch(POSTED_FOR_MOVEMENT, movement_id)]
 
 
+async def posted_for_booking(connection: asyncpg.Connection, booking_id: UUID) -> list[Transfer]:
+    """All that was ever posted for a booking that nobody came for."""
+    return [_transfer(row) for row in await connection.fetch(POSTED_FOR_BOOKING, booking_id)]
+
+
 def _transfer(row: asyncpg.Record) -> Transfer:
     return Transfer(
         str(row["debit_account_id"]),
@@ -157,7 +180,7 @@ async def add_revision(
         *(revision.net_minor, revision.vat_minor, revision.parties.fee_bp),
         None if record is None else orjson.dumps(record).decode(),
     )
-    await _add_transfers(connection, (settlement_id, None), transfers, booked_on)
+    await _add_transfers(connection, (settlement_id, None, None), transfers, booked_on)
 
 
 async def add_bank_posting(
@@ -173,12 +196,27 @@ async def add_bank_posting(
         *(posting.movement_id, posting.number, posting.decision, posting.account_id, posting.payout_id),
         *(posting.note, posting.decided_by),
     )
-    await _add_transfers(connection, (None, posting_id), transfers, booked_on)
+    await _add_transfers(connection, (None, posting_id, None), transfers, booked_on)
+
+
+async def add_no_show(
+    connection: asyncpg.Connection, no_show: NoShow, transfers: Sequence[Transfer], booked_on: date
+) -> None:
+    """Adds the next revision of what a booking comes to, with its transfers; sealed as a settlement is.
+
+    Raises:
+        asyncpg.UniqueViolationError: somebody else added that revision at the same time.
+    """
+    parties = no_show.parties
+    posting_id = await connection.fetchval(
+        ADD_NO_SHOW, no_show.booking_id, parties.driver, parties.owner, no_show.currency, no_show.amount_minor
+    )
+    await _add_transfers(connection, (None, None, posting_id), transfers, booked_on)
 
 
 async def _add_transfers(
     connection: asyncpg.Connection,
-    cause: tuple[UUID | None, UUID | None],
+    cause: tuple[UUID | None, UUID | None, UUID | None],
     transfers: Sequence[Transfer],
     booked_on: date,
 ) -> None:

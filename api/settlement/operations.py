@@ -13,7 +13,16 @@ from api.database import raw
 from api.errors import Conflict, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
-from api.schema import charge_points, ledger_accounts, settlements, transactions, transfers, users
+from api.schema import (
+    bookings,
+    charge_points,
+    ledger_accounts,
+    no_show_postings,
+    settlements,
+    transactions,
+    transfers,
+    users,
+)
 from api.settlement.statement import Entry, Section, make_sections
 
 MOST_LINES: Final = 20_000
@@ -101,10 +110,13 @@ def _signed(account_id: UUID) -> ColumnElement[int]:
 
 
 def _entries(account_id: UUID) -> Select[Any]:
+    place = func.coalesce(transactions.c.charge_point_id, bookings.c.charge_point_id)
     joined = (
         transfers.outerjoin(settlements, settlements.c.id == transfers.c.settlement_id)
         .outerjoin(transactions, transactions.c.id == settlements.c.transaction_id)
-        .outerjoin(charge_points, charge_points.c.id == transactions.c.charge_point_id)
+        .outerjoin(no_show_postings, no_show_postings.c.id == transfers.c.no_show_posting_id)
+        .outerjoin(bookings, bookings.c.id == no_show_postings.c.booking_id)
+        .outerjoin(charge_points, charge_points.c.id == place)
     )
     return (
         select(

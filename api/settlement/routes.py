@@ -62,7 +62,7 @@ CSV_EXAMPLE = (
     ",closing,,,,CZK,,122.65\r\n"
 )
 Kind = Literal["driver", "owner", "platform", "bank"]
-TransferKind = Literal["charge", "vat", "platform_fee", "top_up", "payout", "refund"]
+TransferKind = Literal["charge", "vat", "platform_fee", "top_up", "payout", "refund", "no_show_fee"]
 Month = Annotated[
     str | None,
     Query(
@@ -111,8 +111,8 @@ class Transfer(BaseModel):
     booked_on: date = Field(description="the day of posting where the charge point stands, or by the house's clock")
     kind: TransferKind
     is_reversal: bool = Field(description="whether it takes an earlier transfer back")
-    transaction_id: UUID | None = Field(description="null: from or to the bank")
-    charge_point_name: str = Field(description="empty where there is no session")
+    transaction_id: UUID | None = Field(description="null: from or to the bank, or a no-show fee")
+    charge_point_name: str = Field(description="empty: from or to the bank")
     currency: str
     amount_minor: int = Field(description="in minor units; positive came in, negative went out")
     amount: str = Field(description="the same as decimal text")

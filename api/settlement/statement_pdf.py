@@ -17,6 +17,10 @@ KINDS: Final = {
     "charge": marked("Charging"),
     "vat": marked("VAT"),
     "platform_fee": marked("Fee of the platform"),
+    "top_up": marked("Top-up"),
+    "payout": marked("Payout"),
+    "refund": marked("Refund"),
+    "no_show_fee": marked("Fee for not coming"),
 }
 ACCOUNTS: Final = {
     "driver": marked("Statement of a driver"),

@@ -4,6 +4,7 @@ What is used up of a grant counts all its versions; docs/sharing.md says how.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -13,7 +14,17 @@ import asyncpg
 import orjson
 
 from api.identity.learning import learn
-from api.sharing.decision import Caps, Decision, Facts, Grant, IdTag, Place, Usage, decide
+from api.sharing.decision import (
+    Caps,
+    Decision,
+    Facts,
+    Grant,
+    IdTag,
+    Place,
+    Usage,
+    decide,
+    decide_throughout,
+)
 from api.sharing.windows import Window
 
 FACTS: Final = """
@@ -25,6 +36,15 @@ select c.id as place_id, c.owner_id, c.time_zone, c.location_id as stands_at, c.
         where x.id_tag = t.tag and x.status = 'active'
             and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)
     ) >= t.concurrency_limit as charging_elsewhere,
+    (
+        select case when $3::integer > 0 then max(b.ends_at) filter (where b.connector_id = $3)
+            when count(distinct b.connector_id) >= greatest(1, (
+                select count(*) from connectors k where k.charge_point_id = c.id and k.connector_id > 0))
+            then min(b.ends_at) end
+        from bookings b
+        where b.charge_point_id = c.id and b.status = 'standing' and b.starts_at <= $4::timestamptz
+            and b.ends_at > $4::timestamptz and b.user_id <> t.user_id
+    ) as reserved_until,
     g.id, g.user_id, g.group_id, g.charge_point_id, g.connector_id, g.location_id, g.priority,
     g.valid_from, g.valid_until, g.revoked_at, g.windows::text as windows,
     g.max_energy_wh, g.max_amount_minor, g.currency, g.max_sessions,
@@ -84,15 +104,33 @@ async def authorize(
     return decide(_facts(rows, charge_point_id, starting_on), now)
 
 
+async def authorize_throughout(
+    connection: asyncpg.Connection,
+    charge_point_id: UUID,
+    id_tag: str,
+    connector_id: int,
+    *,
+    starts_at: datetime,
+    ends_at: datetime,
+) -> Decision:
+    """Whether the holder of `id_tag` may charge at this connector from `starts_at` until `ends_at`."""
+    rows = await connection.fetch(OF_ONE, charge_point_id, id_tag, connector_id, starts_at)
+    return decide_throughout(_facts(rows, charge_point_id, connector_id), starts_at, ends_at)
+
+
 async def authorize_all(
     connection: asyncpg.Connection, charge_point_id: UUID, now: datetime
 ) -> list[tuple[str, Decision]]:
-    """Every tag of the owner and of those with whom the charge point is shared, in order, and what is decided of it."""
+    """Every tag of the owner and of those with whom the charge point is shared, in order, and what is decided of it.
+
+    Bookings, which come and go, are left out.
+    """
     by_tag: dict[str, list[Mapping[str, Any]]] = {}
     for row in await connection.fetch(OF_ALL, charge_point_id, None, None, now):
         if row["tag"] is not None:
             by_tag.setdefault(row["tag"], []).append(row)
-    return [(tag, decide(_facts(by_tag[tag], charge_point_id, None), now)) for tag in sorted(by_tag)]
+    facts = {tag: replace(_facts(rows, charge_point_id, None), reserved_until=None) for tag, rows in by_tag.items()}
+    return [(tag, decide(facts[tag], now)) for tag in sorted(facts)]
 
 
 def _facts(rows: Sequence[Mapping[str, Any]], charge_point_id: UUID, starting_on: int | None) -> Facts:
@@ -124,6 +162,7 @@ def _facts(rows: Sequence[Mapping[str, Any]], charge_point_id: UUID, starting_on
         {row["id"]: _usage(row) for row in given},
         is_start=starting_on is not None,
         charging_elsewhere=first["charging_elsewhere"],
+        reserved_until=first["reserved_until"],
     )
 
 

@@ -4,7 +4,7 @@ The statuses are those of OCPP 1.6 (7.2 AuthorizationStatus); the codes are ours
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
@@ -30,6 +30,8 @@ Code = Literal[
     "energy_cap_reached",
     "amount_cap_reached",
     "sessions_cap_reached",
+    "not_throughout",
+    "reserved",
     "charging_elsewhere",
 ]
 STATUSES: Final[Mapping[Code, AuthorizationStatus]] = {
@@ -157,7 +159,8 @@ class Facts:
     """What was asked of whom where, and all that is known about it.
 
     `usage` is by grant. `charging_elsewhere` is whether the tag has another open transaction; it and the cap of
-    sessions are asked at a start only, never at Authorize (OCPP 1.6 4.8).
+    sessions are asked at a start only, never at Authorize (OCPP 1.6 4.8). `reserved_until` is when somebody else's
+    booking that keeps the connector now ends; without a connector: the first of those that keep all of them.
     """
 
     tag: IdTag | None
@@ -166,6 +169,7 @@ class Facts:
     usage: Mapping[UUID, Usage] = field(default_factory=dict)
     is_start: bool = False
     charging_elsewhere: bool = False
+    reserved_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +208,24 @@ def decide(facts: Facts, now: datetime) -> Decision:
         grant, refusal = _choose(facts, tag, now)
         if refusal is not None:
             return _refuse(tag, *refusal)
+    if facts.reserved_until is not None:
+        until = _local(facts.reserved_until, ZoneInfo(place.time_zone))
+        return _refuse(tag, "reserved", f"This connector is reserved for somebody else until {until}.")
     if facts.is_start and facts.charging_elsewhere:
         return _refuse(tag, "charging_elsewhere", "This id tag is already charging elsewhere.")
     return _accept(facts, tag, grant, now)
+
+
+def decide_throughout(facts: Facts, starts_at: datetime, ends_at: datetime) -> Decision:
+    """Decides for a time to come: whether charging may start at its start, and go on until its end.
+
+    Who else has reserved the connector is not asked: that no two do is the database's to say.
+    """
+    decision = decide(replace(facts, is_start=False, reserved_until=None), starts_at)
+    if facts.tag is None or not decision.accepted or decision.expires_at is None or decision.expires_at >= ends_at:
+        return decision
+    until = _local(decision.expires_at, ZoneInfo(facts.place.time_zone))
+    return _refuse(facts.tag, "not_throughout", f"From then on you may charge there until {until} only.")
 
 
 def _refused_tag(tag: IdTag, now: datetime) -> tuple[Code, str] | None:

@@ -17,8 +17,9 @@ from api.charge_points import operations as charge_point_operations
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
+from api.schema import bookings as schema_bookings
 from api.schema import charge_points, grants, handovers, tariffs, transactions, users
-from api.sharing import operations
+from api.sharing import bookings, operations
 from api.tariffs.in_force import price_for
 from api.tariffs.operations import set_own_price
 
@@ -154,6 +155,7 @@ async def _check_idle(connection: AsyncConnection, charge_point_id: UUID) -> Non
 
 async def _pass_on(connection: AsyncConnection, charge_point: Row[Any], owner_id: UUID, now: datetime) -> None:
     await operations.revoke_all(connection, grants.c.charge_point_id == charge_point.id, now)
+    await bookings.withdraw(connection, schema_bookings.c.charge_point_id == charge_point.id, now)
     values = {"owner_id": owner_id, "location_id": None, "visibility": "shared"}
     await connection.execute(update(charge_points).where(charge_points.c.id == charge_point.id).values(**values))
     price = await price_for(connection, charge_point.id, None, now)

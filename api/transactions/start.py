@@ -15,6 +15,7 @@ from api.accounting.plausibility import IMPLAUSIBLE_TIME, is_plausible_time
 from api.charge_points import reservations
 from api.charge_points.answers import Answer, encode_payload, received_at
 from api.charge_points.live import connector_fields
+from api.sharing import booking_keeping
 from api.sharing.authorization import authorize
 from api.sharing.decision import Decision
 from api.sharing.ocpp import id_tag_info
@@ -238,6 +239,7 @@ async def _insert(
         await connection.execute(LINK, number, command_id)
     if row is not None:
         await reservations.used(connection, arrival.charge_point_id, request.reservation_id, number, arrival.at)
+        await booking_keeping.used_by(connection, number, arrival.at)
     return row  # type: ignore[no-any-return]
 
 

@@ -34,6 +34,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "id_tag": "CARD1",
         "expires_at": "2999-01-01T00:00:00Z",
     },
+    "post /api/v1/charge-points/{charge_point_id}/bookings": {"connector_id": 1, "ends_at": "2999-01-01T00:00:00Z"},
     "post /api/v1/charge-points/{charge_point_id}/security-profile": {"security_profile": 2},
     "put /api/v1/charge-points/{charge_point_id}/security-profile": {"security_profile": 2},
     "put /api/v1/charge-points/{charge_point_id}/location": {"location_id": None},
@@ -81,6 +82,12 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
            select owner_id, id, 'diagnostics', 'log', 1, '' from charge_points where id = $1 returning id""",
         created["id"],
     )
+    booking = await site.value(
+        """insert into bookings (charge_point_id, connector_id, owner_id, user_id, id_tag, starts_at, ends_at)
+           values ($1, 1, $2, $2, 'CARD1', now(), now() + interval '1 hour') returning id""",
+        created["id"],
+        owner.user_id,
+    )
     group = await owner.post("/groups", {"name": "Family"})
     await owner.post(f"/groups/{group['id']}/members", {"email": friend.email})
     place = await owner.post(
@@ -114,6 +121,7 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
         "delivery_id": delivery["id"],
         "batch_id": batch["id"],
         "reservation_id": "1",
+        "booking_id": str(booking),
         "job_id": job["id"],
         "firmware_id": firmware["id"],
         "file_id": str(uploaded),
@@ -172,6 +180,7 @@ async def test_every_route_that_names_a_resource_hides_it_from_others(
         "locations",
         "handovers",
         "tariffs",
+        "bookings",
     ):
         items = (await stranger.get(f"/{parameter}"))["items"]
         assert [item for item in items if item["id"] in ids.values()] == []
