@@ -74,5 +74,5 @@ async def list_held(
         .where(func.cardinality(table.c.held_reasons) > 0)
     )
     if not caller.is_operator:
-        query = query.where(charge_points.c.owner_id == caller.user_id)
+        query = query.where(table.c.owner_id == caller.user_id)
     return await read_page(connection, query, [table.c.started_at, table.c.id], paging)
