@@ -11,7 +11,7 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate mutation deploy-test bench check audit sbom lock format clean
+.PHONY: help run test conformance fuzz faults simulate walk mutation deploy-test bench bench-rest check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -55,6 +55,9 @@ faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that n
 simulate: $(DEV_STAMP) ## the pure rooms on a fake clock and network, step by step (STEPS=1000000 SEED=1)
 	@SIMULATION_STEPS=$(or $(STEPS),1000000) SIMULATION_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/simulation
 
+walk: $(DEV_STAMP) ## owners, guests, wallboxes and banks at random, held against a plain model (WALKS=500 SEED=1)
+	@WALKS=$(or $(WALKS),500) SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/integration/walk
+
 mutation: $(DEV_STAMP) ## break the money code in every small way; at least 90 % must be noticed
 	@$(BIN)/python -m tests.mutation $(TEST_WORKERS)
 
@@ -64,6 +67,9 @@ deploy-test: $(DEV_STAMP) ## the production and development stacks by docker com
 
 bench: $(DEV_STAMP) ## speed beside two anchors (QUICK=1 takes two minutes; ARGS=--help shows options)
 	@exec $(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
+
+bench-rest: $(DEV_STAMP) ## lists, statements and exports over many sessions (SESSIONS=100000 SAMPLES=2000000)
+	@exec $(BIN)/python -m bench.rest --sessions $(or $(SESSIONS),100000) --samples $(or $(SAMPLES),2000000) $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema and for locks
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }

@@ -861,6 +861,8 @@ transactions = Table(
     Index("ix_transactions_active", "charge_point_id", "connector_id", postgresql_where=text("status = 'active'")),
     Index("ix_transactions_limited", "id", postgresql_where=text(
         "status = 'active' and num_nonnulls(limit_energy_wh, limit_amount_minor, limit_credit_minor) > 0")),
+    Index("ix_transactions_started_at_id", "started_at", "id"),
+    Index("ix_transactions_held", "started_at", "id", postgresql_where=text("cardinality(held_reasons) > 0")),
     Index("ix_transactions_due", "id", postgresql_where=text(
         "status = 'stopped' and settled_at is null and total_minor is not null and cardinality(held_reasons) = 0")),
     comment="tariff is frozen at the start. A session with held_reasons is never billed without a person.",
@@ -951,6 +953,7 @@ settlements = Table(
     Column("posted_at", TIMESTAMP, nullable=False, server_default=NOW),
     Column("posted_by", BigInteger, nullable=False, server_default=text("pg_current_xact_id()::text::bigint")),
     UniqueConstraint("transaction_id", "revision"),
+    Index("ix_settlements_posted_at_id", "posted_at", "id"),
     comment="What a session comes to; a correction is a further revision. posted_by is the database transaction of "
     "its making, set by a trigger: only that one may add transfers to it.",
 )
@@ -1111,6 +1114,7 @@ transfers = Table(
     CheckConstraint("(kind in ('charge', 'vat', 'platform_fee')) = (settlement_id is not null)", name="kind_of_cause"),
     Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
     Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
+    Index("ix_transfers_booked_on", "booked_on"),
     comment="amount_minor from debit to credit, because of a settlement, a bank posting or a no-show. booked_on is the "
     "day of posting where the charge point stands, or by the clock of the house.",
 )  # fmt: skip

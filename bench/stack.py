@@ -105,6 +105,23 @@ class Stack:
         self._until(process, lambda: _is_ready(f"http://127.0.0.1:{operations_port}/readyz"))
         return Target("voltuj", port, {"gateway": process.pid, **self._shared})
 
+    def start_api(self, jwt_secret: str) -> Target:
+        """One HTTP process, without limits on how often one may ask."""
+        port = free_port()
+        settings = {
+            "API_PORT": str(port),
+            "API_HOST": "127.0.0.1",
+            "PUBLIC_API_URL": f"http://127.0.0.1:{port}",
+            "JWT_SECRET": jwt_secret,
+            "RATE_LIMIT_ADDRESS": "off",
+            "RATE_LIMIT_ACCOUNT": "off",
+            "FILES_DIR": str(self.folder / "files"),
+            "MAIL_DIR": str(self.folder / "mails"),
+        }
+        process = self._spawn("api", ["-m", "api.app"], settings)
+        self._until(process, lambda: _is_ready(f"http://127.0.0.1:{port}/readyz"))
+        return Target("api", port, {"api": process.pid, **self._shared})
+
     def start_anchor(self, kind: str) -> Target:
         """A server of `bench.anchors`, in the state in which one is that has seen a connection end.
 
@@ -148,7 +165,7 @@ class Stack:
         asyncio.run(self._make_charge_points(range(first, first + count)))
 
     async def _make_charge_points(self, numbers: range) -> None:
-        connection = await self._connect()
+        connection = await self.connect()
         try:
             async with connection.transaction():
                 owner, driver = [await _user(connection, f"{who}-{numbers.start}@bench") for who in ("owner", "driver")]
@@ -173,13 +190,14 @@ class Stack:
         return asyncio.run(self._rows())
 
     async def _rows(self) -> Counter[str]:
-        connection = await self._connect()
+        connection = await self.connect()
         try:
             return Counter({row["what"]: int(row["count"]) for row in await connection.fetch(ROWS)})
         finally:
             await connection.close()
 
-    async def _connect(self) -> asyncpg.Connection:
+    async def connect(self) -> asyncpg.Connection:
+        """As the owner of the tables."""
         if self._database is None:
             raise BenchError("PostgreSQL is not started")
         return await asyncpg.connect(self._database.owner)

@@ -1,6 +1,6 @@
 """Everything of the books that a caller may see, as plain rows: transfers, transactions, settlements. Queries only."""
 
-from datetime import date
+from datetime import UTC, date, datetime, time
 from typing import Any, Final
 
 from sqlalchemy import Date, Select, case, cast, func, or_, select, true, union_all
@@ -73,13 +73,12 @@ async def export_transactions(connection: AsyncConnection, caller: Caller, begin
         Conflict: there are more than `MOST_ROWS`.
     """
     table = transactions.c
-    started_on = cast(func.timezone("UTC", table.started_at), Date)
     role = case((table.owner_id == caller.user_id, "owner"), (table.driver_id == caller.user_id, "driver"),
                 else_="operator")  # fmt: skip
     query = (
         select(transactions, charge_points.c.name.label("charge_point_name"), role.label("role"))
         .join(charge_points, charge_points.c.id == table.charge_point_id)
-        .where(started_on >= begins, started_on < ends)
+        .where(table.started_at >= _midnight(begins), table.started_at < _midnight(ends))
         .where(
             true() if caller.is_operator else or_(table.owner_id == caller.user_id, table.driver_id == caller.user_id)
         )
@@ -112,7 +111,7 @@ async def export_settlements(connection: AsyncConnection, caller: Caller, begins
         .join(transactions, transactions.c.id == settlements.c.transaction_id)
         .join(owner, owner.c.id == settlements.c.owner_account_id)
         .outerjoin(driver, driver.c.id == settlements.c.driver_account_id)
-        .where(posted_on >= begins, posted_on < ends)
+        .where(settlements.c.posted_at >= _midnight(begins), settlements.c.posted_at < _midnight(ends))
         .where(
             true() if caller.is_operator else or_(owner.c.user_id == caller.user_id, driver.c.user_id == caller.user_id)
         )
@@ -123,6 +122,11 @@ async def export_settlements(connection: AsyncConnection, caller: Caller, begins
         | {"lines": [_only(LINE, line) for line in row["lines"] or []]}
         for row in await _read(connection, query)
     ]
+
+
+def _midnight(day: date) -> datetime:
+    """Of UTC; a bound by which an index is read."""
+    return datetime.combine(day, time(), UTC)
 
 
 def _fee(row: dict[str, Any]) -> dict[str, Any]:

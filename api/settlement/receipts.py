@@ -53,14 +53,10 @@ async def list_revisions(connection: AsyncConnection, transaction_id: UUID, user
 
 async def _explain(connection: AsyncConnection, transaction_id: UUID, user_id: UUID) -> None:
     """Why there is no receipt; what is settled belongs to others."""
-    query = (
-        select(transactions.c.held_reasons)
-        .join(charge_points, charge_points.c.id == transactions.c.charge_point_id)
-        .where(
-            transactions.c.public_id == transaction_id,
-            or_(charge_points.c.owner_id == user_id, transactions.c.driver_id == user_id),
-            ~select(settlements.c.id).where(settlements.c.transaction_id == transactions.c.id).exists(),
-        )
+    query = select(transactions.c.held_reasons).where(
+        transactions.c.public_id == transaction_id,
+        or_(transactions.c.owner_id == user_id, transactions.c.driver_id == user_id),
+        ~select(settlements.c.id).where(settlements.c.transaction_id == transactions.c.id).exists(),
     )
     row = (await connection.execute(query)).one_or_none()
     if row is None:

@@ -6,7 +6,7 @@ A reason without words here gets none, and no suggestion: a person must look.
 from collections.abc import Sequence
 from typing import Any, Final, Literal
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting import plausibility
@@ -71,8 +71,8 @@ async def list_held(
     query = (
         select(table, charge_points.c.name.label("charge_point_name"))
         .join(charge_points, charge_points.c.id == table.c.charge_point_id)
-        .where(func.cardinality(table.c.held_reasons) > 0)
+        .where(func.cardinality(table.c.held_reasons) > literal_column("0"))
     )
     if not caller.is_operator:
-        query = query.where(charge_points.c.owner_id == caller.user_id)
+        query = query.where(table.c.owner_id == caller.user_id)
     return await read_page(connection, query, [table.c.started_at, table.c.id], paging)

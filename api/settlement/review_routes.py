@@ -85,7 +85,7 @@ class HeldSessionPage(Page[HeldSession]):
 async def list_held_sessions(
     *, caller: CurrentCaller, transaction: Transaction, language: ReaderLanguage, paging: Paging
 ) -> HeldSessionPage:
-    """Held sessions at the caller's charge points, for operators at all, each with its reasons and a suggestion."""
+    """Held sessions at what was the caller's charge point then, for operators all, with reasons and a suggestion."""
     rows, cursor = await review.list_held(transaction, caller, paging)
     words = words_of(language)
     return HeldSessionPage(items=[_held(row, words) for row in rows], next_cursor=cursor)

@@ -21,7 +21,7 @@ from api.schema import bookings as schema_bookings
 from api.schema import charge_points, grants, handovers, tariffs, transactions, users
 from api.sharing import bookings, operations
 from api.tariffs.in_force import price_for
-from api.tariffs.operations import set_own_price
+from api.tariffs.operations import assign, set_own_price
 
 LIFETIME: Final = timedelta(days=7)
 OFFERED: Final = "offered"
@@ -166,3 +166,6 @@ async def _pass_on(connection: AsyncConnection, charge_point: Row[Any], owner_id
     if price is not None:
         # the old owner's price, and VAT, must not be charged in the new owner's name
         await set_own_price(connection, charge_point.id, flat_tariff(0, price.currency), now)
+    else:
+        # nor one that the old owner had planned
+        await assign(connection, charge_point, None, now)

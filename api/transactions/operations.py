@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select, true
+from sqlalchemy import ColumnElement, Row, Select, func, literal_column, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import NotFound
@@ -50,7 +50,7 @@ async def list_visible(
     if wanted.status is not None:
         query = query.where(table.c.status == wanted.status)
     if wanted.held is not None:
-        held = func.cardinality(table.c.held_reasons) > 0
+        held = func.cardinality(table.c.held_reasons) > literal_column("0")
         query = query.where(held if wanted.held else ~held)
     if wanted.since is not None:
         query = query.where(table.c.started_at >= wanted.since)

@@ -74,6 +74,10 @@ async def test_old_sessions_and_their_money_stay_with_the_old_owner(
     after = await site.transaction(box["id"], number=3, driver_id=driver.user_id, **STOPPED)
     assert {item["id"] for item in (await owner.get("/transactions"))["items"]} == {before, held}
     assert [item["id"] for item in (await stranger.get("/transactions"))["items"]] == [after]
+    assert [item["transaction_id"] for item in (await owner.get("/held-sessions"))["items"]] == [held]
+    assert (await stranger.get("/held-sessions"))["items"] == []
+    await owner.get(f"/transactions/{held}/receipt", 409)
+    await stranger.get(f"/transactions/{held}/receipt", 404)
     await stranger.get(f"/transactions/{before}", 404)
     await stranger.post(f"/transactions/{held}/decisions", {"decision": "waive", "note": "Mine?"}, 404)
     async with site.sql() as connection:
