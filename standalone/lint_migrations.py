@@ -14,7 +14,7 @@ from alembic.script import Script, ScriptDirectory
 
 from standalone.databases import REPOSITORY, DatabaseUrls, alembic
 
-RELEASED: Final = "e1a4c7d05b92"
+RELEASED: Final = "c8f2d5a1e630"
 """The newest revision of the last release (of none yet): what came up to it is there, however it was made."""
 POSTGRESQL: Final = "17.0"
 LARGE: Final = frozenset(

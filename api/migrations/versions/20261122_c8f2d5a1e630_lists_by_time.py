@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision: str = "c8f2d5a1e630"
-down_revision: str | Sequence[str] | None = "b00c17a5e4d2"
+down_revision: str | Sequence[str] | None = "c41d8e20fb67"
 branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
