@@ -51,6 +51,19 @@ POINT: Final[ColumnElement[Any]] = literal_column(
     "point(locations.longitude::double precision, locations.latitude::double precision)"
 )
 AVAILABLE: Final = "Available"
+PLAIN: Final[tuple[ColumnElement[Any], ...]] = (
+    charge_points.c.id.label("charge_point_id"),
+    charge_points.c.name,
+    charge_points.c.time_zone,
+    *(connector_specs.c[name] for name in ("connector_id", "standard", "format", "power_type", "max_power_w")),
+    connectors.c.status,
+    locations.c.name.label("place_name"),
+    *(
+        locations.c[name]
+        for name in ("address", "postal_code", "city", "country", "latitude", "longitude", "opening_times")
+    ),
+)
+"""What is shown as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,25 +150,9 @@ def _near(caller: Caller, area: Area, wanted: Wanted, now: datetime) -> Select[A
     )
     return (
         select(
-            charge_points.c.id.label("charge_point_id"),
-            charge_points.c.name,
-            specs.c.connector_id,
-            specs.c.standard,
-            specs.c.format,
-            specs.c.power_type,
-            specs.c.max_power_w,
-            known.c.status,
+            *PLAIN,
             is_free.label("is_free_now"),
             access.label("access"),
-            locations.c.name.label("place_name"),
-            locations.c.address,
-            locations.c.postal_code,
-            locations.c.city,
-            locations.c.country,
-            locations.c.latitude,
-            locations.c.longitude,
-            locations.c.opening_times,
-            charge_points.c.time_zone,
             _distance_m(area).label("distance_m"),
         )
         .select_from(joined)
@@ -186,7 +183,7 @@ def _conditions(wanted: Wanted, is_free: ColumnElement[bool], now: datetime) -> 
 
 
 def _page(near: Select[Any], paging: PageRequest) -> Select[Any]:
-    # by position of what is selected, as a label cannot be compared in the same query
+    # what the labels stand for: a label cannot be compared in the query that makes it
     columns = near.selected_columns
     key = (columns["distance_m"], columns["charge_point_id"], columns["connector_id"])
     if paging.cursor is not None:
