@@ -134,7 +134,7 @@ async def fill(connection: asyncpg.Connection, town: Town, tell: Callable[[str],
         await connection.execute(f"alter table {table} enable trigger user")
     await _sample(connection, town, tell)
     await connection.execute("drop table people, boxes")
-    await connection.execute("analyze")
+    await connection.execute("vacuum (analyze)", timeout=None)
 
 
 async def _sample(connection: asyncpg.Connection, town: Town, tell: Callable[[str], None]) -> None:

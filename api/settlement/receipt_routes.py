@@ -181,8 +181,8 @@ async def read_receipt(
     *,
     transaction_id: UUID,
     caller: CurrentCaller,
-    transaction: Transaction,
     language: ReaderLanguage,
+    transaction: Transaction,
     revision: Revision = None,
 ) -> ReceiptBody:
     """What a settled session comes to and why, from its sealed settlement. For its driver and owner, nobody else."""

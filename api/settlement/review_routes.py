@@ -83,7 +83,7 @@ class HeldSessionPage(Page[HeldSession]):
 
 @router.get("", summary="List the sessions that wait for a decision", responses=problem_docs())
 async def list_held_sessions(
-    *, caller: CurrentCaller, transaction: Transaction, language: ReaderLanguage, paging: Paging
+    *, caller: CurrentCaller, language: ReaderLanguage, transaction: Transaction, paging: Paging
 ) -> HeldSessionPage:
     """Held sessions at what was the caller's charge point then, for operators all, with reasons and a suggestion."""
     rows, cursor = await review.list_held(transaction, caller, paging)
