@@ -116,7 +116,7 @@ def test_a_guessed_secret_opens_nothing(secret: str) -> None:
 
 
 def test_a_compressed_or_encrypted_token_is_not_even_unpacked() -> None:
-    """CVE-2024-33664 of python-jose: a JWE that unpacks to gigabytes. `jwt.decode` is all that we call; it knows none."""
+    """CVE-2024-33664 of python-jose: a JWE that unpacks to gigabytes. We call only `jwt.decode`, which knows none."""
     bomb = str(jwe.encrypt(b"0" * 1_000_000, "k" * 16, algorithm="dir", encryption="A128GCM", zip="DEF").decode())
     assert len(bomb) < 10_000
     with pytest.raises(Unauthenticated):
