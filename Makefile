@@ -11,12 +11,13 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate walk mutation deploy-test bench bench-rest check audit sbom lock format clean
+.PHONY: help run test conformance fuzz faults simulate walk schemathesis mutation deploy-test bench bench-rest check audit sbom \
+	lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-11s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -51,6 +52,9 @@ fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 
 faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that nothing is lost (SESSIONS=10000 SEED=1)
 	@$(BIN)/python -m tests.faults.campaign --sessions $(or $(SESSIONS),1000) --seed $(or $(SEED),1)
+
+schemathesis: $(DEV_STAMP) ## ask every operation of the REST API as owner, guest and operator (EXAMPLES=50 SEED=1)
+	@$(BIN)/python -m tests.openapi --examples $(or $(EXAMPLES),50) $(if $(SEED),--seed $(SEED))
 
 simulate: $(DEV_STAMP) ## the pure rooms on a fake clock and network, step by step (STEPS=1000000 SEED=1)
 	@SIMULATION_STEPS=$(or $(STEPS),1000000) SIMULATION_SEED=$(or $(SEED),1) $(BIN)/python -m pytest -q tests/simulation

@@ -31,6 +31,8 @@ SECURITY_HEADERS: Final = {
     "Cache-Control": "no-store",
 }
 """Where the answer has the header already, it stays: the docs have a policy of their own."""
+OVER_TLS: Final = {"Strict-Transport-Security": "max-age=31536000"}
+"""RFC 6797 7.2: never over plain HTTP; a trusted proxy says which it was."""
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: not worth a log line while they succeed."""
 
@@ -61,7 +63,8 @@ class Envelope:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        answer = _Answer(send, request_id)
+        headers = SECURITY_HEADERS | OVER_TLS if scope["scheme"] == "https" else SECURITY_HEADERS
+        answer = _Answer(send, request_id, headers)
         began = time.perf_counter()
         try:
             await self._answer(scope, receive, answer)
@@ -102,8 +105,9 @@ class Envelope:
 class _Answer:
     """Sends on what the application answers, with our headers."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
+    def __init__(self, send: Send, request_id: str, headers: dict[str, str]) -> None:
         self._send = send
+        self._headers = headers
         self.request_id = request_id
         self.status = 0
 
@@ -112,7 +116,7 @@ class _Answer:
             self.status = message["status"]
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self.request_id
-            for name, value in SECURITY_HEADERS.items():
+            for name, value in self._headers.items():
                 headers.setdefault(name, value)
         await self._send(message)
 

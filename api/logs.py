@@ -1,12 +1,17 @@
 """How the api's processes write their logs: one structured line an event, to standard error. No secrets, ever."""
 
 import logging
+import re
 import sys
-from typing import Any
+from typing import Any, Final
 
 import structlog
+from structlog.typing import EventDict, WrappedLogger
 
 from api.settings import Settings
+
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What would begin a line of its own, or give orders to a terminal."""
 
 
 def configure_logs(settings: Settings) -> None:
@@ -39,5 +44,14 @@ def configure_logs(settings: Settings) -> None:
 def _output(settings: Settings) -> list[Any]:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if settings.log_format == "console":
-        return [remove, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        return [remove, escape_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
     return [remove, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+
+
+def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A processor: values that others may have typed stay on their line; JSON does this by itself."""
+    return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _escaped(value: str) -> str:
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)

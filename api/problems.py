@@ -3,9 +3,8 @@
 Nothing about our insides leaves by here: a 500 carries the request id and no more.
 """
 
-import http
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -14,6 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
 from redis.exceptions import RedisError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from api.errors import (
     ApiError,
@@ -35,6 +35,7 @@ MEDIA_TYPE = "application/problem+json"
 _BY_STATUS: dict[int, type[ApiError]] = {
     kind.status: kind for kind in (BadRequest, NotFound, MethodNotAllowed, TooLarge, Invalid, Unavailable)
 }
+METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 _EXAMPLE_ERRORS = [{"field": "body.name", "message": "Field required", "code": "missing"}]
 
 
@@ -97,6 +98,8 @@ def _on_api_error(request: Request, error: Exception) -> Response:
 
 def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler is registered for this class
+    if any(each["loc"][0] == "path" for each in error.errors()) and _documented_methods(request):
+        return _method_not_allowed(request)  # such as PATCH /grants/received, which names no grant
     return _respond(request, invalid_fields(error.errors()))
 
 
@@ -118,11 +121,28 @@ def _printable(value: str) -> str:
 
 def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class
-    kind = _BY_STATUS.get(error.status_code, BadRequest if error.status_code < 500 else InternalError)
-    response = _respond(request, kind())
-    if error.status_code == http.HTTPStatus.METHOD_NOT_ALLOWED and error.headers:
-        response.headers["Allow"] = error.headers.get("Allow", "")
+    if error.status_code == MethodNotAllowed.status:
+        return _method_not_allowed(request)
+    return _respond(
+        request, _BY_STATUS.get(error.status_code, BadRequest if error.status_code < 500 else InternalError)()
+    )
+
+
+def _method_not_allowed(request: Request) -> Response:
+    """RFC 9110 15.5.6: Allow lists all methods of the resource, whichever routes they are on."""
+    response = _respond(request, MethodNotAllowed())
+    allowed = _documented_methods(request) or [
+        method
+        for method in METHODS
+        if any(route.matches({**request.scope, "method": method})[0] is Match.FULL for route in request.app.routes)
+    ]
+    response.headers["Allow"] = ", ".join(allowed)
     return response
+
+
+def _documented_methods(request: Request) -> list[str]:
+    """Of a path that stands in the OpenAPI document as it is, without parameters."""
+    return [method.upper() for method in request.app.openapi()["paths"].get(request.url.path, {})]
 
 
 def _on_redis_error(request: Request, error: Exception) -> Response:

@@ -4,12 +4,15 @@ One request is one transaction, committed before the answer is sent; operations 
 """
 
 import math
+import re
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
-from typing import Annotated
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from types import UnionType
+from typing import Annotated, Final, Union, get_args, get_origin
 
 from fastapi import Depends, Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StrictBool, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bus import Bus
@@ -60,6 +63,21 @@ def storable(value: str) -> str:
     return value
 
 
+ISO_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}(?![0-9])")
+
+
+def _written_out(value: object) -> object:
+    """Refuses what pydantic would take for seconds since 1970: it is no time in ISO 8601 but a mistake."""
+    if isinstance(value, date) or (isinstance(value, str) and ISO_DATE.match(value)):
+        return value
+    raise ValueError("must be a date or time in ISO 8601")
+
+
+Instant = Annotated[AwareDatetime, BeforeValidator(_written_out)]
+"""A time with its zone, in ISO 8601."""
+Day = Annotated[date, BeforeValidator(_written_out)]
+Flag = StrictBool
+"""true or false; no number and no word in their place."""
 StorableText = Annotated[str, AfterValidator(storable)]
 
 
@@ -92,3 +110,20 @@ class Body(BaseModel):
     @classmethod
     def _check_storable(cls, value: object) -> object:
         return check_storable(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_numbers(cls, value: object) -> object:
+        given = value if isinstance(value, dict) else {}
+        for name, field in cls.model_fields.items():
+            kinds = _kinds(field.annotation)
+            if isinstance(given.get(field.alias or name), bool) and bool not in kinds and kinds & {int, Decimal}:
+                raise ValueError(f"{name}: true and false are no numbers")
+        return value
+
+
+def _kinds(annotation: object) -> set[object]:
+    """The types of a union, or the one type."""
+    if get_origin(annotation) not in {Union, UnionType, Annotated}:
+        return {annotation}
+    return {kind for part in get_args(annotation) for kind in _kinds(part)}

@@ -5,18 +5,23 @@ Exit status: 0 stopped in order, 1 could not listen or broke, 2 wrong settings.
 
 import asyncio
 import logging
+import re
 import signal
 import sys
+from typing import Final
 
 import structlog
 from pydantic import ValidationError
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 from ocpp_gateway.server import CannotListenError, Gateway
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
 
 log = structlog.get_logger("ocpp_gateway")
+
+CONTROL: Final = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+"""What would begin a line of its own, or give orders to a terminal."""
 
 
 def main() -> int:
@@ -72,8 +77,17 @@ def configure_logging(settings: Settings) -> None:
     if settings.log_format == "json":
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        processors.append(structlog.dev.ConsoleRenderer())
+        processors += [escape_controls, structlog.dev.ConsoleRenderer()]
     structlog.configure(processors=processors, wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
+def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """A processor: values that others may have typed stay on their line; JSON does this by itself."""
+    return {key: _escaped(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _escaped(value: str) -> str:
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)
 
 
 if __name__ == "__main__":

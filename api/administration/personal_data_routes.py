@@ -43,7 +43,8 @@ class Erasure(Body):
     "/export",
     summary="Take the own data along",
     response_class=JsonStream,
-    responses=problem_docs() | {200: {"content": {"application/json": {"example": EXPORT_EXAMPLE}}}},
+    responses=problem_docs()
+    | {200: {"content": {"application/json": {"schema": {"type": "object"}, "example": EXPORT_EXAMPLE}}}},
 )
 async def export_me(caller: CurrentCaller, database: CurrentDatabase, now: Now) -> JsonStream:
     """All that is stored of the caller, table by table: the account, log-ins, id tags, charge points, sessions with

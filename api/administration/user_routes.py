@@ -16,7 +16,7 @@ from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.rate_limits import MAILS, CurrentLimits
-from api.request import Body, CurrentSettings, Now, StorableText, Transaction
+from api.request import Body, CurrentSettings, Flag, Now, StorableText, Transaction
 
 router = APIRouter(prefix="/api/v1/operator", tags=["system"])
 
@@ -74,7 +74,7 @@ class UserChange(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"disabled": True}})
 
     role: Role | None = Field(default=None, description="null: stays")
-    disabled: bool | None = Field(default=None, description="who is disabled is logged out; null: stays")
+    disabled: Flag | None = Field(default=None, description="who is disabled is logged out; null: stays")
 
 
 class PendingRegistration(BaseModel):

@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from api.accounting.money import MINOR_DIGITS, format_price_e4, parse_price_e4
 from api.accounting.tariff import energy_price_e4, tariff_from_json
 from api.paging import Page
-from api.request import Body
+from api.request import Body, Flag
 
 CHARGE_POINT_EXAMPLE: dict[str, Any] = {
     "id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
@@ -149,7 +149,7 @@ class NewChargePoint(Body):
     rated_power_w: RatedPower | None = Field(default=None, description=RATED_POWER)
     price_per_kwh: Price | None = Field(default=None, description=f"{PRICE}; left out: sessions carry no price")
     currency: Currency = Field(default="CZK", description=CURRENCY)
-    auto_configuration: bool = Field(default=False, description=AUTO_CONFIGURATION)
+    auto_configuration: Flag = Field(default=False, description=AUTO_CONFIGURATION)
 
 
 class ChargePointChange(Body):
@@ -163,7 +163,7 @@ class ChargePointChange(Body):
     rated_power_w: RatedPower | None = Field(default=None, description=f"{RATED_POWER}; null: not known")
     price_per_kwh: Price = Field(default_factory=str, description=f"{PRICE}; sessions that run keep theirs")
     currency: Currency = Field(default_factory=str, description=CURRENCY)
-    auto_configuration: bool = Field(default_factory=bool, description=AUTO_CONFIGURATION)
+    auto_configuration: Flag = Field(default_factory=bool, description=AUTO_CONFIGURATION)
 
 
 class ChargePoint(BaseModel):

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 
 from api.charge_points.command_routes import SENDING, Command, WaitSeconds
 from api.charge_points.sending import CurrentSender
-from api.request import Body
+from api.request import Body, Flag
 
 router = APIRouter(prefix="/api/v1/charge-points/{charge_point_id}", tags=["commands"])
 
@@ -40,7 +40,7 @@ class AvailabilityRequest(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"connector_id": 0, "operative": False}})
 
     connector_id: ConnectorOrAll = 0
-    operative: bool = Field(description="false: nobody can charge there")
+    operative: Flag = Field(description="false: nobody can charge there")
     wait_s: WaitSeconds = 30
 
 

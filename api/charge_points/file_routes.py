@@ -39,7 +39,7 @@ def make_url(settings: Settings, link: Link, name: str = "") -> str:
 
 def safe_name(name: str) -> str:
     """A name that every charge point can use in a URL and in its file system."""
-    return _UNUSUAL.sub("_", name.rpartition("/")[2].strip())[:100].replace(" ", "_")
+    return _UNUSUAL.sub("_", name.rpartition("/")[2].strip())[:100].replace(" ", "_").lstrip(".")
 
 
 def _read(settings: Settings, token: str, purpose: Purpose, now: Now) -> Link:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Query, Request
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 from starlette.responses import FileResponse
@@ -21,7 +21,7 @@ from api.errors import BadRequest, Invalid, NotAllowed, NotFound, TooLarge
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentDatabase, CurrentSettings, Now, StorableText, Transaction
+from api.request import Body, CurrentDatabase, CurrentSettings, Instant, Now, StorableText, Transaction
 from api.sharing.access import find_controlled, find_visible
 
 router = APIRouter(prefix="/api/v1", tags=["firmware and diagnostics"])
@@ -85,8 +85,8 @@ class FirmwareUpdate(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"firmware_id": FIRMWARE_EXAMPLE["id"]}})
 
     firmware_id: UUID
-    retrieve_at: AwareDatetime | None = Field(default=None, description="not before; left out: now")
-    install_at: AwareDatetime | None = Field(default=None, description="not before; signed firmware only")
+    retrieve_at: Instant | None = Field(default=None, description="not before; left out: now")
+    install_at: Instant | None = Field(default=None, description="not before; signed firmware only")
     signed: SignedBy | None = Field(default=None, description="makes it a SignedUpdateFirmware")
     retries: Annotated[int, Field(ge=0, le=10)] = 3
     wait_s: WaitSeconds = 30
@@ -100,8 +100,8 @@ class DiagnosticsRequest(Body):
     log: Literal["diagnostics", "diagnostics_log", "security_log"] = Field(
         default="diagnostics", description="`diagnostics` is GetDiagnostics, the others are GetLog"
     )
-    since: AwareDatetime | None = Field(default=None, alias="from")
-    until: AwareDatetime | None = Field(default=None, alias="to")
+    since: Instant | None = Field(default=None, alias="from")
+    until: Instant | None = Field(default=None, alias="to")
     retries: Annotated[int, Field(ge=0, le=10)] = 3
     wait_s: WaitSeconds = 30
 

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.charge_points import onboarding, operations
 from api.charge_points.bodies import CreatedChargePoint, Name, RatedPower, TimeZone, describe
-from api.errors import Conflict, NotFound
+from api.errors import BadRequest, Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
@@ -71,7 +71,10 @@ async def list_knocks(*, caller: CurrentCaller, transaction: Transaction, paging
 
 
 @router.post(
-    "/{knock_id}/adopt", status_code=201, summary="Adopt a knocking wallbox", responses=problem_docs(NotFound, Conflict)
+    "/{knock_id}/adopt",
+    status_code=201,
+    summary="Adopt a knocking wallbox",
+    responses=problem_docs(BadRequest, NotFound, Conflict),
 )
 async def adopt_knock(
     *,

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,7 @@ from api.errors import NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Now, StorableText, Transaction
+from api.request import Instant, Now, StorableText, Transaction
 from api.sharing.access import find_controlled
 
 router = APIRouter(prefix="/api/v1/charge-points/{charge_point_id}", tags=["message log"])
@@ -103,8 +103,8 @@ async def list_messages(
     now: Now,
     direction: Annotated[Literal["in", "out"] | None, Query(description="`in`: from the charge point")] = None,
     action: Annotated[StorableText | None, Query(max_length=100, description="for example BootNotification")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="not before")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="before")] = None,
+    since: Annotated[Instant | None, Query(alias="from", description="not before")] = None,
+    until: Annotated[Instant | None, Query(alias="to", description="before")] = None,
 ) -> MessagePage:
     """Every frame between this charge point and Voltuj, newest first. For its owner."""
     await find_controlled(transaction, caller, charge_point_id, now)

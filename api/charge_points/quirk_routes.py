@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points import gateways
 from api.charge_points.profiles import suggested_by_profile
-from api.errors import NotAllowed, NotFound
+from api.errors import BadRequest, NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
 from api.request import Body, CurrentBus, CurrentDatabase, Now, Transaction
@@ -83,7 +83,7 @@ async def read_quirks(*, charge_point_id: UUID, caller: CurrentCaller, transacti
     return await _describe(transaction, row, row.quirks)
 
 
-@router.put("", summary="Set the quirks", responses=problem_docs(NotAllowed, NotFound))
+@router.put("", summary="Set the quirks", responses=problem_docs(BadRequest, NotAllowed, NotFound))
 async def set_quirks(
     *,
     charge_point_id: UUID,

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,7 @@ from api.identity.caller import CurrentCaller
 from api.identity.id_tag_routes import TagText
 from api.paging import Page, Paging, read_page
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, Instant, Now, Transaction
 from api.schema import id_tags, reservations, transactions
 from api.sharing.access import find_controlled, find_visible
 
@@ -50,7 +50,7 @@ class NewReservation(Body):
 
     connector_id: ConnectorOrAll = Field(default=0, description="0: one of its connectors, whichever is free last")
     id_tag: TagText = Field(description="for whom; tags with the same parent may use it too")
-    expires_at: AwareDatetime
+    expires_at: Instant
     wait_s: WaitSeconds = 30
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Header, Query, Request
+from pydantic import WithJsonSchema
 
 from api.errors import Invalid, TooManyStreams, Unavailable
 from api.events.audience import Filter
@@ -31,10 +32,16 @@ data: {"id":"0d3c8f0e-5b0e-4d0e-9a37-0d2f6c1b7a55","type":"connector.status","at
 : still here
 
 """
+EVENT_SCHEMA: Final = {
+    "type": "object",
+    "description": "each event of the stream; `data` is JSON",
+    "properties": {name: {"type": "string"} for name in ("id", "event", "data")},
+    "required": ["id", "event", "data"],
+}
 RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
     200: {
         "description": "Events as they happen, until the access token expires",
-        "content": {"text/event-stream": {"schema": {"type": "string"}, "example": EXAMPLE}},
+        "content": {"text/event-stream": {"schema": EVENT_SCHEMA, "example": EXAMPLE}},
     },
     **problem_docs(TooManyStreams),
 }
@@ -74,6 +81,7 @@ async def stream_events(
         Header(
             ge=0, le=2**63 - 1, description="`id` of the last event that was received: what came since is sent first"
         ),
+        WithJsonSchema({"type": "integer", "minimum": 0, "maximum": 2**63 - 1}),  # a header is never null
     ] = None,
 ) -> EventStream:
     """Server-sent events of all that the caller may see at the moment of each event.

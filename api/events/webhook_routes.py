@@ -15,7 +15,7 @@ from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Flag, Now, Transaction
 
 router = APIRouter(prefix="/api/v1/webhooks", tags=["events"])
 
@@ -67,7 +67,7 @@ class WebhookChange(Body):
 
     types: Types = Field(default_factory=list)
     charge_point_ids: ChargePointIds = Field(default_factory=list)
-    enabled: bool = Field(default=True, description="false: nothing is posted, and what waits is given up")
+    enabled: Flag = Field(default=True, description="false: nothing is posted, and what waits is given up")
 
 
 class Webhook(BaseModel):

@@ -1,9 +1,9 @@
 """E-mail addresses as accounts know them. No mail is sent from here."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import email_validator
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 
 def normalise_email(value: str) -> str:
@@ -22,4 +22,5 @@ def normalise_email(value: str) -> str:
     return (found.ascii_email or found.normalized).lower()
 
 
-Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(normalise_email)]
+SCHEMA: Final = {"type": "string", "format": "email", "maxLength": 254}
+Email = Annotated[str, StringConstraints(max_length=254), AfterValidator(normalise_email), WithJsonSchema(SCHEMA)]

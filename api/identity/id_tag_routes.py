@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound
 from api.idempotency import Idempotency, earlier_answer, remember_answer
@@ -13,7 +13,7 @@ from api.identity import id_tags
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, Flag, Instant, Now, Transaction
 
 router = APIRouter(prefix="/api/v1", tags=["id tags"])
 
@@ -49,7 +49,7 @@ class NewIdTag(Body):
         default=None, description="tags with the same parent are a group: each may stop the others' sessions"
     )
     concurrency_limit: ConcurrencyLimit = Field(default=1, description="how many sessions it may run at a time")
-    expires_at: AwareDatetime | None = Field(default=None, description="from then on it starts nothing")
+    expires_at: Instant | None = Field(default=None, description="from then on it starts nothing")
 
 
 class IdTagChange(Body):
@@ -58,9 +58,9 @@ class IdTagChange(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"blocked": True}})
 
     label: Label = Field(default_factory=str, description="a name for people")
-    blocked: bool = Field(default_factory=bool, description="a blocked tag starts nothing")
+    blocked: Flag = Field(default_factory=bool, description="a blocked tag starts nothing")
     concurrency_limit: ConcurrencyLimit = Field(default=1, description="how many sessions it may run at a time")
-    expires_at: AwareDatetime | None = Field(default=None, description="null: never")
+    expires_at: Instant | None = Field(default=None, description="null: never")
 
 
 class IdTag(BaseModel):

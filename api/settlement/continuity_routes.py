@@ -5,14 +5,14 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.accounting.continuity import Kind
 from api.errors import Conflict, NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Now, Transaction
+from api.request import Instant, Now, Transaction
 from api.settlement import continuity
 from api.settlement.routes import CsvResponse
 from api.sharing.access import find_controlled
@@ -35,8 +35,8 @@ CSV_EXAMPLE = (
     "1,b1a6b9b4-6d0e-4c3f-8b3f-1c7a5f0d9e21,2026-05-04T11:00:00+00:00,1482300,"
     "0f3cf0b5-7f0c-4c26-9c2c-7b4a2a3a9d55,2026-05-05T17:30:00+00:00,1482800,500,unbilled\r\n"
 )
-Since = Annotated[AwareDatetime | None, Query(alias="from", description="the later session did not start before")]
-Until = Annotated[AwareDatetime | None, Query(alias="to", description="the later session started before")]
+Since = Annotated[Instant | None, Query(alias="from", description="the later session did not start before")]
+Until = Annotated[Instant | None, Query(alias="to", description="the later session started before")]
 
 
 class ContinuityFinding(BaseModel):

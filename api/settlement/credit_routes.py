@@ -12,7 +12,7 @@ from api.accounting.money import MINOR_DIGITS, format_minor
 from api.charge_points.onboarding import check_operator
 from api.credit.holds import Credit, lock_driver, read_credit
 from api.database import raw
-from api.errors import NotFound
+from api.errors import BadRequest, NotFound
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
 from api.request import Body, CurrentSettings, Now, Transaction
@@ -116,7 +116,9 @@ async def list_credit_limits(user_id: UUID, caller: CurrentCaller, transaction: 
 
 
 @router.put(
-    "/operator/users/{user_id}/credit-limit", summary="Set a driver's credit limit", responses=problem_docs(NotFound)
+    "/operator/users/{user_id}/credit-limit",
+    summary="Set a driver's credit limit",
+    responses=problem_docs(BadRequest, NotFound),
 )
 async def set_credit_limit(
     user_id: UUID, body: NewLimit, caller: CurrentCaller, transaction: Transaction, now: Now

@@ -5,14 +5,14 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
 from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Instant, Now, Transaction
 from api.settlement import decisions
 
 router = APIRouter(prefix="/api/v1/transactions/{transaction_id}", tags=["books"])
@@ -30,7 +30,7 @@ DECISION_EXAMPLE: dict[str, Any] = {
     "decided_at": "2026-05-05T08:00:00Z",
 }
 Note = Annotated[str, Field(min_length=1, max_length=1000, description="why; kept for ever, so name nobody in it")]
-HIGHEST_WH = 2**63 - 1
+HIGHEST_WH = 10**15
 Register = Annotated[int | None, Field(ge=0, le=HIGHEST_WH)]
 
 
@@ -52,7 +52,7 @@ class Correction(Body):
 
     meter_start_wh: Register = Field(default=None, description="the register at the start")
     meter_stop_wh: Register = Field(default=None, description="the register at the end")
-    stopped_at: AwareDatetime | None = Field(default=None, description="when it ended")
+    stopped_at: Instant | None = Field(default=None, description="when it ended")
     note: Note
 
 

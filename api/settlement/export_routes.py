@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from api.errors import Conflict, Invalid
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
-from api.request import Transaction
+from api.request import Day, Transaction
 from api.settlement import exports
 from api.settlement.routes import CsvResponse
 from api.settlement.tables import to_csv
@@ -22,8 +22,8 @@ LONGEST_DAYS = 366 * 2
 
 
 def _days(
-    begins: Annotated[date, Query(alias="from", description="the first day", examples=["2026-05-01"])],
-    ends: Annotated[date, Query(alias="until", description="the day after the last", examples=["2026-06-01"])],
+    begins: Annotated[Day, Query(alias="from", description="the first day", examples=["2026-05-01"])],
+    ends: Annotated[Day, Query(alias="until", description="the day after the last", examples=["2026-06-01"])],
 ) -> tuple[date, date]:
     if not 0 < (ends - begins).days <= LONGEST_DAYS:
         raise Invalid.field("query.until", f"must be later than `from`, by at most {LONGEST_DAYS} days")

@@ -18,7 +18,7 @@ from api.identity.caller import CurrentCaller
 from api.identity.reader import ReaderLanguage
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import CurrentDatabase, Now, Transaction
+from api.request import CurrentDatabase, Day, Now, Transaction
 from api.settlement import operations, statement_pdf
 from api.settlement.statement import Entry, Section, to_csv
 
@@ -71,7 +71,7 @@ Month = Annotated[
         examples=["2026-05"],
     ),
 ]
-On = Annotated[date | None, Query(description="balances at the end of this day; without it those of now")]
+On = Annotated[Day | None, Query(description="balances at the end of this day; without it those of now")]
 
 
 class Balance(BaseModel):

@@ -10,8 +10,8 @@ from uuid import UUID
 
 from api.accounting.money import format_minor
 
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
-"""Spreadsheets read what begins so as a formula (OWASP, CSV injection)."""
+FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""Spreadsheets read what begins so as a formula, in full width too (OWASP, CSV injection)."""
 COLUMNS: Final = (
     "booked_on", "kind", "reversal", "transaction", "charge_point", "currency", "amount", "balance",
 )  # fmt: skip

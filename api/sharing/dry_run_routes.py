@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, get_args
 from uuid import UUID
 
 from fastapi import APIRouter, Path
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.database import raw
@@ -15,7 +15,7 @@ from api.identity.caller import Caller, CurrentCaller
 from api.identity.email import Email
 from api.identity.id_tag_routes import TagText
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, Instant, Now, Transaction
 from api.sharing import operations
 from api.sharing.access import GUEST, find_visible
 from api.sharing.authorization import authorize
@@ -55,7 +55,7 @@ class Question(Body):
 
     email: Email | None = Field(default=None, description="somebody else, whom the owner may ask about")
     id_tag: TagText | None = Field(default=None, description="one of that person's; the app's where it is left out")
-    at: AwareDatetime | None = Field(default=None, description="at most a year from now; now where it is left out")
+    at: Instant | None = Field(default=None, description="at most a year from now; now where it is left out")
 
 
 class Limits(BaseModel):

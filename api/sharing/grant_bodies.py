@@ -4,12 +4,12 @@ from datetime import datetime, time
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 from api.charge_points.bodies import Currency
 from api.identity.email import Email
 from api.paging import Page
-from api.request import Body
+from api.request import Body, Flag, Instant
 from api.sharing.windows import Window
 
 WINDOW_EXAMPLE: dict[str, Any] = {
@@ -90,8 +90,8 @@ class NewTerms(Body):
     currency: Currency | None = Field(default=None, description=CURRENCY)
     max_sessions: MaxSessions | None = Field(default=None, description=MAX_SESSIONS)
     cap_period: CapPeriod = Field(default="validity", description=CAP_PERIOD)
-    valid_from: AwareDatetime | None = Field(default=None, description=VALID_FROM)
-    valid_until: AwareDatetime | None = Field(default=None, description=VALID_UNTIL)
+    valid_from: Instant | None = Field(default=None, description=VALID_FROM)
+    valid_until: Instant | None = Field(default=None, description=VALID_UNTIL)
 
     def columns(self) -> dict[str, Any]:
         """As a row of `grants` has them; only those that were given."""
@@ -118,7 +118,7 @@ class NewPlaceGrant(NewTerms):
     location_id: UUID | None = Field(default=None, description="every charge point that stands there, now or later")
     email: Email | None = Field(default=None, description="a person; invited where there is no account")
     group_id: UUID | None = None
-    public: bool = Field(default=False, description="anybody; it counts where the charge point is public")
+    public: Flag = Field(default=False, description="anybody; it counts where the charge point is public")
 
     @model_validator(mode="after")
     def _check(self) -> "NewPlaceGrant":
@@ -145,8 +145,8 @@ class NewGrant(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"email": "petr@example.com"}})
 
     email: Email = Field(description="the e-mail of the person's account")
-    valid_from: AwareDatetime | None = Field(default=None, description=VALID_FROM)
-    valid_until: AwareDatetime | None = Field(default=None, description=VALID_UNTIL)
+    valid_from: Instant | None = Field(default=None, description=VALID_FROM)
+    valid_until: Instant | None = Field(default=None, description=VALID_UNTIL)
 
 
 class Grant(BaseModel):

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Row
 
 from api.accounting.explain import Rule, explain, rule_of
@@ -17,7 +17,7 @@ from api.accounting.tariff import Tariff, tariff_from_json
 from api.accounting.tariff_rules import TariffError
 from api.errors import Invalid
 from api.paging import Page
-from api.request import Body
+from api.request import Body, Flag, Instant
 from api.tariffs.in_force import Version
 
 ELEMENTS_EXAMPLE: list[dict[str, Any]] = [
@@ -99,8 +99,8 @@ class Terms(Body):
     max_price: dict[str, Any] | None = Field(default=None, description=f"most that a session costs: {LIMIT}")
     idle_grace_s: int = Field(default=0, description="seconds without charging that cost no PARKING_TIME")
     no_show_fee: str = Field(default="0", description="for a reservation that nobody came for, without VAT")
-    valid_from: AwareDatetime | None = Field(default=None, description="now where it is left out; never earlier")
-    valid_until: AwareDatetime | None = Field(default=None, description="exclusive; left out: until a later version")
+    valid_from: Instant | None = Field(default=None, description="now where it is left out; never earlier")
+    valid_until: Instant | None = Field(default=None, description="exclusive; left out: until a later version")
 
     def read(self) -> Tariff:
         """The tariff that this describes.
@@ -243,7 +243,7 @@ class BillingProfileChange(Body):
 
     model_config = ConfigDict(json_schema_extra={"example": {"is_vat_registered": True, "vat_id": "CZ12345678"}})
 
-    is_vat_registered: bool = Field(description="whether the caller's prices may have VAT")
+    is_vat_registered: Flag = Field(description="whether the caller's prices may have VAT")
     vat_id: VatId | None = Field(default=None, description="with the letters of the country; shown on receipts")
 
 

@@ -5,13 +5,12 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime
 
 from api.accounting.preview import preview
 from api.errors import BadRequest, Conflict, Invalid, NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
-from api.request import Now, Transaction
+from api.request import Instant, Now, Transaction
 from api.sharing.access import find_controlled, find_visible
 from api.sharing.operations import find_given
 from api.tariffs import operations
@@ -47,7 +46,7 @@ async def preview_price(
     energy_wh: Annotated[int, Query(ge=0, le=1_000_000, description="what the car will draw")],
     connected_s: Annotated[Seconds, Query(description="how long it will be connected")],
     charging_s: Annotated[Seconds | None, Query(description="how long it will charge; left out: all the time")] = None,
-    started_at: Annotated[AwareDatetime | None, Query(alias="from", description="left out: now")] = None,
+    started_at: Annotated[Instant | None, Query(alias="from", description="left out: now")] = None,
 ) -> Cost:
     """What a session of the caller would cost, by the tariff in force at its start; the rule of each line is named.
 

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -19,7 +19,7 @@ from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, Instant, Now, Transaction
 from api.schema import charge_points
 from api.tariffs.bodies import Cost, describe_cost
 from api.transactions import operations
@@ -200,8 +200,8 @@ async def list_transactions(
     charge_point_id: Annotated[UUID | None, Query(description="only this charge point")] = None,
     status: Annotated[TransactionStatus | None, Query(description="only this status")] = None,
     held: Annotated[bool | None, Query(description="only those that a person must look at, or only the others")] = None,
-    since: Annotated[AwareDatetime | None, Query(alias="from", description="not started before")] = None,
-    until: Annotated[AwareDatetime | None, Query(alias="to", description="started before")] = None,
+    since: Annotated[Instant | None, Query(alias="from", description="not started before")] = None,
+    until: Annotated[Instant | None, Query(alias="to", description="started before")] = None,
 ) -> TransactionPage:
     """Sessions at the caller's charge points, and those that the caller charged elsewhere, newest first."""
     wanted = operations.TransactionFilter(charge_point_id, status, held, since, until)

@@ -31,6 +31,19 @@ async def test_every_answer_has_the_security_headers(site: Site) -> None:
         assert headers["referrer-policy"] == "no-referrer"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
         assert headers["cache-control"]
+        assert "strict-transport-security" not in headers
+
+
+async def test_over_tls_browsers_are_told_to_stay_there(site: Site) -> None:
+    for path in ("/healthz", "/nowhere", "/docs"):
+        headers = (await site.client(base="https://voltuj.test").get(path)).headers
+        assert headers["strict-transport-security"] == "max-age=31536000"
+
+
+async def test_no_answer_about_people_may_be_kept(owner: Person) -> None:
+    created = await owner.charge_point()
+    for path in ("/me", "/charge-points", f"/charge-points/{created['id']}", "/id-tags", "/nowhere"):
+        assert (await owner.http.get(path)).headers["cache-control"] == "no-store"
 
 
 async def test_unknown_paths_and_methods_are_problems_too(site: Site) -> None:
@@ -147,3 +160,47 @@ async def test_metrics_count_by_route_template_and_never_by_path(site: Site, own
     assert 'route="none",status="404"' in text
     assert created["id"] not in text
     assert "/no/such/path" not in text
+
+
+async def test_no_other_page_may_read_the_answers(site: Site, owner: Person) -> None:
+    """CORS is closed: an app is served from the same origin, or by a proxy that says otherwise."""
+    for headers in ({"origin": "https://evil.example"}, {"origin": "null"}):
+        asked = await owner.http.get("/me", headers=headers)
+        preflight = {**headers, "access-control-request-method": "POST"}
+        before = await owner.http.request("OPTIONS", "/charge-points", headers=preflight)
+        assert before.status_code == 405
+        for answer in (asked, before):
+            assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+async def test_allow_lists_every_method_of_the_resource(owner: Person) -> None:
+    created = await owner.charge_point()
+    for path, allowed in {
+        f"/charge-points/{created['id']}": "GET, PATCH, DELETE",
+        "/charge-points": "POST, GET",
+        "/grants/received": "GET",
+        "/commands/batch": "POST",
+    }.items():
+        answer = await owner.http.request("OPTIONS", path)
+        assert (answer.status_code, answer.json()["type"]) == (405, "/problems/method-not-allowed")
+        assert set(answer.headers["allow"].split(", ")) == set(allowed.split(", ")), path
+    for method, path in (("PATCH", "/grants/received"), ("GET", "/commands/batch")):
+        assert (await owner.http.request(method, path, json={})).status_code == 405
+
+
+@pytest.mark.parametrize("at", [0, 1_800_000_000, 0.5, "1800000000", True])
+async def test_a_time_is_written_out(owner: Person, at: object) -> None:
+    await owner.post("/id-tags", {"tag": "CARD1", "expires_at": at}, 422)
+    await owner.get("/transactions", 422, to=at)
+
+
+@pytest.mark.parametrize("number", [False, True])
+async def test_a_number_is_no_flag(owner: Person, number: bool) -> None:
+    await owner.post("/charge-points", {"name": "Garage", "rated_power_w": number}, 422)
+    await owner.post("/id-tags", {"tag": "CARD1", "concurrency_limit": number}, 422)
+
+
+@pytest.mark.parametrize("flag", [0, 1, "yes", "true", None])
+async def test_a_flag_is_true_or_false(owner: Person, flag: object) -> None:
+    tag = await owner.post("/id-tags", {"tag": "CARD1"})
+    await owner.send("PATCH", f"/id-tags/{tag['id']}", 422, json={"blocked": flag})

@@ -58,15 +58,15 @@ NUMBERED = {"unprocessed_id", "knock_id", "reservation_id", "connector_id"}
 """Path parameters that are integers."""
 
 
-async def everything_of(site: Site, owner: Person) -> dict[str, str]:
-    """One of each resource, by the name of its path parameter."""
+async def everything_of(site: Site, owner: Person, guest: Person | None = None) -> dict[str, str]:
+    """One of each resource, by the name of its path parameter; the charge point is shared with the guest."""
     created = await owner.charge_point()
     await site.accept(created["id"])
     transaction = await site.transaction(created["id"])
     await site.message(created["id"], b'[2,"a","Heartbeat",{}]')
     await site.unprocessed(created["id"], b"{}", "why")
     command = await owner.post(f"/charge-points/{created['id']}/start", {})
-    friend = await site.person("friend")
+    friend = guest or await site.person("friend")
     grant = await owner.post(f"/charge-points/{created['id']}/grants", {"email": friend.email})
     tag = await owner.post("/id-tags", {"tag": "CARD1"})
     batch = await owner.post(
@@ -93,7 +93,8 @@ async def everything_of(site: Site, owner: Person) -> dict[str, str]:
     place = await owner.post(
         "/locations", {"name": "Home", "address": "Nerudova 12", "city": "Praha", "country": "CZE"}
     )
-    handover = await owner.post(f"/charge-points/{created['id']}/handover", {"email": friend.email})
+    heir = await site.person("heir")
+    handover = await owner.post(f"/charge-points/{created['id']}/handover", {"email": heir.email})
     account = await site.value(
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )

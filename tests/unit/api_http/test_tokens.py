@@ -1,17 +1,19 @@
 """Access tokens: RFC 8725, one trap each."""
 
 import base64
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from jose import jwt
+from jose import jwe, jwt
 
 from api.errors import Unauthenticated
 from api.identity.tokens import AccessClaims, AccessTokens, Previous, check_secret
 from api.settings import SettingsError
+from standalone.databases import REPOSITORY
 
 SECRET = "for-these-tests-only-7Jq2vX9pLm4Rz8Wb"
 CLAIMS = AccessClaims(UUID(int=1), UUID(int=2))
@@ -94,6 +96,67 @@ def test_another_algorithm_is_refused_though_the_secret_is_right(algorithm: str)
 def test_nonsense_is_refused(token: str) -> None:
     with pytest.raises(Unauthenticated):
         TOKENS.read(token)
+
+
+@pytest.mark.parametrize("name", ["jwk", "jku", "x5u", "x5c", "kid"])
+def test_a_key_that_the_token_brings_along_is_not_used(name: str) -> None:
+    """RFC 8725 3.1, 3.10: what the header claims about keys is never followed."""
+    theirs = "a-secret-of-the-attacker-4Hs8Kq1Z"
+    encoded = base64.urlsafe_b64encode(theirs.encode()).decode().rstrip("=")
+    values = {"jwk": {"kty": "oct", "k": encoded}, "x5c": [encoded], "kid": "../../dev/null"}
+    headers = {name: values.get(name, "https://evil.example/keys")}
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(str(jwt.encode(body(), theirs, algorithm="HS256", headers=headers)))
+
+
+@pytest.mark.parametrize("secret", ["", "null", "None", "0", "secret"])
+def test_a_guessed_secret_opens_nothing(secret: str) -> None:
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(sign(body(), secret))
+
+
+def test_a_compressed_or_encrypted_token_is_not_even_unpacked() -> None:
+    """CVE-2024-33664 of python-jose: a JWE that unpacks to gigabytes. We call only `jwt.decode`, which knows none."""
+    bomb = str(jwe.encrypt(b"0" * 1_000_000, "k" * 16, algorithm="dir", encryption="A128GCM", zip="DEF").decode())
+    assert len(bomb) < 10_000
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(bomb)
+    assert "jwe" not in (REPOSITORY / "api/identity/tokens.py").read_text()
+
+
+def test_a_public_key_is_no_secret() -> None:
+    """CVE-2024-33663 of python-jose: a public key in a form that it does not know was taken as an HMAC secret."""
+    for key in ("ecdsa-sha2-nistp256 AAAAE2VjZHNhLXNoYTItbmlzdHAyNTY= x", "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END"):
+        with pytest.raises(Unauthenticated):
+            TOKENS.read(sign_raw(body(), key))
+
+
+def sign_raw(claims: dict[str, Any], key: str) -> str:
+    """As an attacker signs, whom no library keeps from using a public key as a secret."""
+    signed = unsigned(claims, "HS256").rstrip(".")
+    digest = hmac.digest(key.encode(), signed.encode(), "sha256")
+    return f"{signed}.{base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def test_signed_by_hand_with_our_secret_is_read() -> None:
+    """So that what `sign_raw` makes is refused for its key and nothing else."""
+    assert TOKENS.read(sign_raw(body(), SECRET)) == CLAIMS
+
+
+@pytest.mark.parametrize(
+    "changes", [{"nbf": 4_000_000_000}, {"exp": True}, {"exp": [1]}, {"iss": ["https://voltuj.test"]}]
+)
+def test_times_and_issuers_of_the_wrong_kind(changes: dict[str, Any]) -> None:
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(sign_raw(body(**changes), SECRET))
+
+
+@pytest.mark.parametrize("part", [0, 1, 2])
+def test_a_changed_byte_is_noticed(part: int) -> None:
+    parts = TOKENS.issue(CLAIMS, datetime.now(UTC)).split(".")
+    parts[part] = ("A" if parts[part][0] != "A" else "B") + parts[part][1:]
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(".".join(parts))
 
 
 @pytest.mark.parametrize(
