@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.accounting.money import format_minor
@@ -27,7 +27,7 @@ from api.identity.caller import Caller, CurrentCaller
 from api.identity.id_tag_routes import TagText
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Instant, Now, Transaction
 from api.sharing import bookings
 from api.sharing.access import find_controlled, find_visible
 
@@ -68,8 +68,8 @@ class NewBooking(Body):
     )
 
     connector_id: Annotated[int, Field(ge=1, le=2**31 - 1)]
-    starts_at: AwareDatetime | None = Field(default=None, description="left out: now")
-    ends_at: AwareDatetime = Field(description="until when it is kept at the longest; a session may go on after it")
+    starts_at: Instant | None = Field(default=None, description="left out: now")
+    ends_at: Instant = Field(description="until when it is kept at the longest; a session may go on after it")
     id_tag: TagText | None = Field(default=None, description="one of the caller's; the app's where it is left out")
 
 

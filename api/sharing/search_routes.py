@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.accounting.money import format_price_e4, parse_price_e4
@@ -15,7 +15,7 @@ from api.errors import Invalid
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Now, Transaction
+from api.request import Instant, Now, Transaction
 from api.sharing import search
 
 router = APIRouter(prefix="/api/v1/search", tags=["sharing"])
@@ -120,8 +120,8 @@ class When:
     """When it must be free."""
 
     free_now: Annotated[bool, Query(description="only what is free at this moment")] = False
-    free_from: Annotated[AwareDatetime | None, Query(description="only what nobody has reserved from then")] = None
-    free_until: Annotated[AwareDatetime | None, Query(description="until then")] = None
+    free_from: Annotated[Instant | None, Query(description="only what nobody has reserved from then")] = None
+    free_until: Annotated[Instant | None, Query(description="until then")] = None
 
 
 @router.get("/connectors", summary="Search for connectors", responses=problem_docs())

@@ -62,7 +62,7 @@ CHANGED: Final = frozenset(
     ]
 )
 """State: rows are updated and deleted."""
-KEPT: Final = frozenset(["billing_profiles", "connector_codes", "tariffs"])
+KEPT: Final = frozenset(["billing_profiles", "bookings", "connector_codes", "tariffs"])
 """Updated, never deleted."""
 IN_PARTS: Final = {
     "events": ({"position"}, True),
@@ -78,6 +78,7 @@ APPENDED: Final = frozenset(
         "balance_snapshots",
         "bank_movements",
         "bank_postings",
+        "no_show_postings",
         "credit_limits",
         "decisions",
         "installation",

@@ -105,7 +105,8 @@ async def until_all_are_handed_on(site: Site) -> None:
     """Who may see an event is asked when it gets its number."""
 
     async def numbered() -> bool:
-        return await site.sql.fetchval("select count(*) from events where position is null") == 0
+        waiting: int = await site.sql.fetchval("select count(*) from events where position is null")
+        return waiting == 0
 
     await eventually(numbered, "every event to have a number")
 

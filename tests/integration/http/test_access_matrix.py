@@ -41,13 +41,16 @@ ALSO_ASKED: Final[dict[str, dict[str, str]]] = {
     "GET /api/v1/exports/transfers": DAYS,
     "GET /api/v1/exports/transactions": DAYS,
     "GET /api/v1/exports/settlements": DAYS,
+    "GET /api/v1/search/connectors": {"latitude": "50.0884", "longitude": "14.4036", "radius_km": "5"},
     "POST /api/v1/firmware": {"name": "image"},
 }
 REFUSED_AFTERWARDS: Final = {
     "GET /api/v1/events",
     "POST /api/v1/operator/bank-statements",
+    "POST /api/v1/charge-points/{charge_point_id}/bookings",
 }
-"""Their 422 comes after it was seen who asks: a stream has no end, and a bank's file is no part of this test."""
+"""Their 422 comes after it was seen who asks: a stream has no end, a bank's file is no part of this test, and the guest
+has no id tag."""
 FRIEND: Final = "friend@example.org"
 PASSWORDS: Final = {"POST /api/v1/me/password", "POST /api/v1/me/email", "POST /api/v1/me/erasure"}
 """403 is their answer to a wrong password, whoever asks."""
@@ -72,12 +75,22 @@ def _place(route: str) -> tuple[int, int, int, str]:
     return (last, ORDER.index(method), -parts if method == "DELETE" else 0, route)
 
 
+def in_days(days: float) -> str:
+    return (datetime.now(UTC) + timedelta(days=days)).isoformat()
+
+
 def body_of(app: FastAPI, route: str, ids: dict[str, str]) -> dict[str, Any]:
     """The body of a request that is right: ours, or the example of the OpenAPI document."""
     method, path = route.split()
     name, document = f"{method.lower()} {path}", app.openapi()
     body = document["paths"].get(path, {}).get(method.lower(), {}).get("requestBody")
     ours = BODIES | {
+        "post /api/v1/charge-points/{charge_point_id}/bookings": {
+            "connector_id": 1,
+            "starts_at": in_days(2),
+            "ends_at": in_days(2.1),
+            "id_tag": None,
+        },
         "post /api/v1/grants": {"email": FRIEND, "charge_point_id": ids["charge_point_id"]},
         "post /api/v1/charge-points/{charge_point_id}/grants": {"email": FRIEND},
         "post /api/v1/charge-points/{charge_point_id}/firmware-updates": {"firmware_id": ids["firmware_id"]},

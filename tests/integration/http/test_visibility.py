@@ -84,7 +84,7 @@ async def everything_of(site: Site, owner: Person, guest: Person | None = None) 
     )
     booking = await site.value(
         """insert into bookings (charge_point_id, connector_id, owner_id, user_id, id_tag, starts_at, ends_at)
-           values ($1, 1, $2, $2, 'CARD1', now(), now() + interval '1 hour') returning id""",
+           values ($1, 1, $2, $2, 'CARD1', now() + interval '1 day', now() + interval '25 hours') returning id""",
         created["id"],
         owner.user_id,
     )

@@ -67,7 +67,8 @@ async def begin(
 ) -> dict[str, Any]:
     request = {"connectorId": connector_id, "idTag": tag, "meterStart": 0, "timestamp": iso(at)}
     async with connection.transaction():
-        answer = await start(connection, call(wallbox, "StartTransaction", request), NOW)
+        arrived = call(wallbox, "StartTransaction", request, received_at=NOW.timestamp())
+        answer = await start(connection, arrived, NOW)
     payload: dict[str, Any] = orjson.loads(answer.payload)
     return payload
 

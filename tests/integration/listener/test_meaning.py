@@ -296,7 +296,7 @@ class TestRemoteStart:
         command = await self.accepted(connection, 130)
         await give_up(connection, timedelta(seconds=120), NOW)
         begun = {"connectorId": 1, "idTag": "CARD1", "meterStart": 1, "timestamp": iso(NOW)}
-        await start(connection, call(wallbox, "StartTransaction", begun), NOW)
+        await start(connection, call(wallbox, "StartTransaction", begun, received_at=NOW.timestamp()), NOW)
         row = await connection.fetchrow("select note, transaction_id from commands where id = $1", command)
         assert (row["note"], row["transaction_id"] is not None) == (None, True)
 

@@ -56,7 +56,9 @@ BOX = """
 insert into charge_points (owner_id, identity, key_digest, location_id, rated_power_w, created_at)
 values ($1, $2, '', $3, $4, $5) returning id
 """
-PERSON = "insert into users (email, password_hash, role) values ($1, '', $2) returning id"
+PERSON = """
+insert into users (email, password_hash, role, email_verified_at) values ($1, '', $2, now()) returning id
+"""
 Result = TypeVar("Result")
 
 
