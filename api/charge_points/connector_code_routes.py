@@ -16,8 +16,8 @@ from api.documents.answers import PDF_DOCS, PdfResponse, pdf_response
 from api.documents.sticker import Sticker
 from api.documents.workshop import CurrentWorkshop
 from api.errors import BadRequest, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.identity.reader import ReaderLanguage
 from api.problems import problem_docs
 from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
@@ -113,16 +113,15 @@ async def renew_connector_code(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> ConnectorCode:
     """A new code for a sticker that was lost or copied; the old one leads nowhere from now on. For the owner."""
     await find_controlled(transaction, caller, charge_point_id, now)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return ConnectorCode.model_validate(earlier)
+    if (earlier := await once.earlier(ConnectorCode)) is not None:
+        return earlier
     made = _code(await connector_codes.renew(transaction, charge_point_id, connector_id, now), settings)
-    await remember_answer(transaction, idempotency, caller.user_id, now, made.model_dump(mode="json"))
-    return made
+    return await once.remember(made)
 
 
 @router.get(

@@ -24,8 +24,8 @@ from api.charge_points.bodies import (
 )
 from api.charge_points.live import LiveConnector
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
@@ -50,12 +50,12 @@ async def create_charge_point(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> CreatedChargePoint:
     """Returns the identity, the exact URL and the key to type into the wallbox. The key is shown once."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return CreatedChargePoint.model_validate(earlier)
+    if (earlier := await once.earlier(CreatedChargePoint)) is not None:
+        return earlier
     fields = body.model_dump(exclude={"price_per_kwh", "currency"})
     charge_point_id, key = await operations.create(transaction, caller.user_id, **fields, now=now)
     if body.price_per_kwh is not None:
@@ -64,9 +64,7 @@ async def create_charge_point(
     row = await operations.find(transaction, caller, charge_point_id, now)
     shown = describe(row, online=False, public_ocpp_url=settings.public_ocpp_url).model_dump()
     created = CreatedChargePoint(**shown, key=key, note=SHOWN_ONCE)
-    kept = created.model_copy(update={"key": None, "note": NOT_SHOWN_AGAIN}).model_dump(mode="json")
-    await remember_answer(transaction, idempotency, caller.user_id, now, kept)
-    return created
+    return await once.remember(created, kept=created.model_copy(update={"key": None, "note": NOT_SHOWN_AGAIN}))
 
 
 @router.get("", summary="List charge points", responses=problem_docs())

@@ -11,8 +11,8 @@ from sqlalchemy import Row
 from api.errors import BadRequest, Conflict, InProgress, Invalid, KeyReused, NotFound
 from api.events import webhooks
 from api.events.catalogue import PING, TYPES, UPDATED
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, CurrentSettings, Flag, Now, Transaction
@@ -143,12 +143,12 @@ async def create_webhook(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> CreatedWebhook:
     """From now on events that the caller may see are posted there. The secret is shown once: keep it."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return CreatedWebhook.model_validate(earlier)
+    if (earlier := await once.earlier(CreatedWebhook)) is not None:
+        return earlier
     row = await webhooks.create(
         transaction,
         caller.user_id,
@@ -159,9 +159,7 @@ async def create_webhook(
         now=now,
     )
     created = CreatedWebhook.model_validate(row)
-    stored = created.model_copy(update={"secret": None}).model_dump(mode="json")
-    await remember_answer(transaction, idempotency, caller.user_id, now, stored)
-    return created
+    return await once.remember(created, kept=created.model_copy(update={"secret": None}))
 
 
 @router.get("/{webhook_id}", summary="Read a webhook", responses=problem_docs(NotFound))
@@ -195,15 +193,13 @@ async def delete_webhook(webhook_id: UUID, caller: CurrentCaller, transaction: T
     responses=problem_docs(NotFound, Conflict, InProgress, KeyReused),
 )
 async def ping_webhook(
-    *, webhook_id: UUID, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, webhook_id: UUID, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> Delivery:
     """Posts an event of type `webhook.ping`. How it went is in the list of deliveries."""
     row = await webhooks.find_own(transaction, caller.user_id, webhook_id)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Delivery.model_validate(earlier)
-    made = _delivery(await webhooks.ping(transaction, row, now))
-    await remember_answer(transaction, idempotency, caller.user_id, now, made.model_dump(mode="json"))
-    return made
+    if (earlier := await once.earlier(Delivery)) is not None:
+        return earlier
+    return await once.remember(_delivery(await webhooks.ping(transaction, row, now)))
 
 
 @router.get("/{webhook_id}/deliveries", summary="List deliveries", responses=problem_docs(NotFound))
@@ -228,16 +224,14 @@ async def redeliver(
     delivery_id: UUID,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> Delivery:
     """Posts the same event again, whether it was accepted or given up."""
     row = await webhooks.find_own(transaction, caller.user_id, webhook_id)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Delivery.model_validate(earlier)
-    again = _delivery(await webhooks.redeliver(transaction, row, delivery_id, now))
-    await remember_answer(transaction, idempotency, caller.user_id, now, again.model_dump(mode="json"))
-    return again
+    if (earlier := await once.earlier(Delivery)) is not None:
+        return earlier
+    return await once.remember(_delivery(await webhooks.redeliver(transaction, row, delivery_id, now)))
 
 
 def _delivery(row: Row[Any]) -> Delivery:

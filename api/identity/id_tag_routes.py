@@ -8,9 +8,9 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity import id_tags
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, Flag, Instant, Now, Transaction
@@ -99,15 +99,13 @@ async def list_id_tags(caller: CurrentCaller, transaction: Transaction, paging: 
     responses=problem_docs(BadRequest, Conflict, InProgress, KeyReused),
 )
 async def create_id_tag(
-    *, body: NewIdTag, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, body: NewIdTag, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> IdTag:
     """Registers a card, or makes an id tag for an app. A tag belongs to one person."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return IdTag.model_validate(earlier)
+    if (earlier := await once.earlier(IdTag)) is not None:
+        return earlier
     row = await id_tags.create(transaction, caller.user_id, **body.model_dump(), now=now)
-    created = IdTag.model_validate(row)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(IdTag.model_validate(row))
 
 
 @router.patch("/id-tags/{id_tag_id}", summary="Change an id tag", responses=problem_docs(BadRequest, NotFound))

@@ -13,9 +13,9 @@ from api.accounting.money import format_minor
 from api.charge_points.onboarding import check_operator
 from api.database import raw
 from api.errors import BadRequest, Conflict, InProgress, Invalid, KeyReused, NotFound, TooLarge
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
 from api.identity.email import Email
+from api.identity.once import Once
 from api.identity.operations import find_by_email
 from api.paging import Page, Paging
 from api.problems import problem_docs
@@ -182,18 +182,16 @@ async def decide_movement(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> Movement:
     """For operators: who paid or was paid. It is recorded, and can be decided anew unless it paid a payout."""
     check_operator(caller)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Movement.model_validate(earlier)
+    if (earlier := await once.earlier(Movement)) is not None:
+        return earlier
     order = bank.Order(now, caller.user_id, body.note)
     await _decide(transaction, movement_id, body, payments.house_of(settings), order)
-    decided = _movement(await payments.find_movement(transaction, movement_id))
-    await remember_answer(transaction, idempotency, caller.user_id, now, decided.model_dump(mode="json"))
-    return decided
+    return await once.remember(_movement(await payments.find_movement(transaction, movement_id)))
 
 
 async def _decide(

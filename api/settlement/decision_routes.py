@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.problems import problem_docs
 from api.request import Body, CurrentSettings, Instant, Now, Transaction
 from api.settlement import decisions
@@ -102,18 +102,16 @@ async def create_decision(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> Decision:
     """Releases a held session: bills it by its rating, or waives it. For the owner and operators; it is recorded."""
     decided = await decisions.find_decided_by(transaction, caller, transaction_id)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Decision.model_validate(earlier)
+    if (earlier := await once.earlier(Decision)) is not None:
+        return earlier
     order = decisions.Order(body.decision, body.note, caller.user_id, now)
     row = await decisions.carry_out(transaction, decided, order, settings.platform_fee_bp)
-    created = _decision(row, transaction_id)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(_decision(row, transaction_id))
 
 
 @router.post(
@@ -129,21 +127,19 @@ async def create_correction(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> Decision:
     """For operators: prices a session anew. What was posted is taken back, what is due is posted; it is recorded."""
     decided = await decisions.find_decided_by(transaction, caller, transaction_id)
     if not caller.is_operator:
         raise NotAllowed("Only an operator may correct a session.")
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Decision.model_validate(earlier)
+    if (earlier := await once.earlier(Decision)) is not None:
+        return earlier
     registers = decisions.Registers(body.meter_start_wh, body.meter_stop_wh, body.stopped_at)
     order = decisions.Order(decisions.CORRECT, body.note, caller.user_id, now, registers)
     row = await decisions.carry_out(transaction, decided, order, settings.platform_fee_bp)
-    created = _decision(row, transaction_id)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(_decision(row, transaction_id))
 
 
 def _decision(row: Row[Any], transaction_id: UUID) -> Decision:

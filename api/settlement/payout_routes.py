@@ -13,8 +13,8 @@ from api.accounting.money import format_minor
 from api.charge_points.onboarding import check_operator
 from api.database import raw
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import Caller, CurrentCaller
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, CurrentSettings, Now, Transaction
@@ -158,17 +158,15 @@ async def read_payout_code(
     responses=problem_docs(BadRequest, NotFound, Conflict, InProgress, KeyReused),
 )
 async def create_payout_run(
-    *, body: PayoutRun, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, body: PayoutRun, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> PayoutList:
     """For operators: a payout of the whole balance for every owner who has enough, a payout account and none open."""
     check_operator(caller)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return PayoutList.model_validate(earlier)
+    if (earlier := await once.earlier(PayoutList)) is not None:
+        return earlier
     connection = await raw(transaction)
     made = await payouts.run(connection, body.currency, body.least_minor, caller.user_id, now)
-    created = PayoutList(items=[_payout(row) for row in await payments.list_made(transaction, made)])
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(PayoutList(items=[_payout(row) for row in await payments.list_made(transaction, made)]))
 
 
 @router.post("/payouts/{payout_id}/confirm", status_code=201, summary="Confirm a payout", responses=DECIDING)
@@ -178,32 +176,28 @@ async def confirm_payout(
     caller: CurrentCaller,
     transaction: Transaction,
     settings: CurrentSettings,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> Payout:
     """For operators: it was paid, and is posted. A bank statement that shows it does the same, never a second time."""
     await _decided_by(caller, transaction, payout_id)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Payout.model_validate(earlier)
+    if (earlier := await once.earlier(Payout)) is not None:
+        return earlier
     house = payments.house_of(settings)
     await payouts.confirm(await raw(transaction), payout_id, house, caller.user_id, now)
-    ended = _payout(await payments.find_payout(transaction, caller, payout_id))
-    await remember_answer(transaction, idempotency, caller.user_id, now, ended.model_dump(mode="json"))
-    return ended
+    return await once.remember(_payout(await payments.find_payout(transaction, caller, payout_id)))
 
 
 @router.post("/payouts/{payout_id}/cancel", status_code=201, summary="Cancel a payout", responses=DECIDING)
 async def cancel_payout(
-    *, payout_id: UUID, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, payout_id: UUID, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> Payout:
     """For operators: it is not paid, and the money stays on the owner's account."""
     await _decided_by(caller, transaction, payout_id)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Payout.model_validate(earlier)
+    if (earlier := await once.earlier(Payout)) is not None:
+        return earlier
     await payouts.cancel(await raw(transaction), payout_id, caller.user_id, now)
-    ended = _payout(await payments.find_payout(transaction, caller, payout_id))
-    await remember_answer(transaction, idempotency, caller.user_id, now, ended.model_dump(mode="json"))
-    return ended
+    return await once.remember(_payout(await payments.find_payout(transaction, caller, payout_id)))
 
 
 async def _decided_by(caller: Caller, transaction: Transaction, payout_id: UUID) -> None:

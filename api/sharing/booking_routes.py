@@ -21,10 +21,10 @@ from api.errors import (
     NotAllowed,
     NotFound,
 )
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity import id_tags
 from api.identity.caller import Caller, CurrentCaller
 from api.identity.id_tag_routes import TagText
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, CurrentSettings, Instant, Now, Transaction
@@ -129,7 +129,7 @@ async def book_connector(
     body: NewBooking,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     settings: CurrentSettings,
     now: Now,
 ) -> Booking:
@@ -139,8 +139,8 @@ async def book_connector(
     time comes, the charge point is asked to keep it too, where it can. Not coming costs the tariff's no-show fee.
     """
     charge_point = await find_visible(transaction, caller, charge_point_id, now)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Booking.model_validate(earlier)
+    if (earlier := await once.earlier(Booking)) is not None:
+        return earlier
     tag = await id_tags.find_own(transaction, caller.user_id, body.id_tag)
     if tag is None:
         raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
@@ -152,9 +152,7 @@ async def book_connector(
     slot = bookings.Slot(charge_point, body.connector_id, body.starts_at or now, body.ends_at, tag)
     bookings.check_times(slot.starts_at, slot.ends_at, bounds, now)
     booking_id = await bookings.book(transaction, caller.user_id, slot, bounds, now)
-    made = _describe(await bookings.find(transaction, caller, booking_id), caller)
-    await remember_answer(transaction, idempotency, caller.user_id, now, made.model_dump(mode="json"))
-    return made
+    return await once.remember(_describe(await bookings.find(transaction, caller, booking_id), caller))
 
 
 @router.get(

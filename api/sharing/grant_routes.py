@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import Caller, CurrentCaller
+from api.identity.once import Once
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import Now, Transaction
@@ -31,7 +31,7 @@ async def give_grant(
     body: NewPlaceGrant,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     post: CurrentPost,
     now: Now,
 ) -> Grant:
@@ -41,16 +41,14 @@ async def give_grant(
     becomes the grant when the e-mail registers.
     """
     spot = await _find_spot(transaction, caller, body, now)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Grant.model_validate(earlier)
+    if (earlier := await once.earlier(Grant)) is not None:
+        return earlier
     grantee = await operations.name_grantee(
         transaction, spot, email=body.email, group_id=body.group_id, may_invite=True
     )
     row = await operations.create_grant(transaction, spot, grantee, body.columns(), now)
     await invitations.tell_of_grant(transaction, post, row, now)
-    created = Grant.model_validate(row)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(Grant.model_validate(row))
 
 
 async def _find_spot(transaction: AsyncConnection, caller: Caller, body: NewPlaceGrant, now: Now) -> operations.Spot:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from api.charge_points.bodies import Name
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
 from api.identity.email import Email
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, Now, Transaction
@@ -83,14 +83,12 @@ class MemberPage(Page[Member]):
 
 @router.post("", status_code=201, summary="Make a group", responses=problem_docs(BadRequest, InProgress, KeyReused))
 async def create_group(
-    *, body: NewGroup, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, body: NewGroup, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> Group:
     """A group of the caller's, without members. Nobody else sees it, its members neither."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Group.model_validate(earlier)
-    created = Group.model_validate(await groups.create(transaction, caller.user_id, body.name, now))
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    if (earlier := await once.earlier(Group)) is not None:
+        return earlier
+    return await once.remember(Group.model_validate(await groups.create(transaction, caller.user_id, body.name, now)))
 
 
 @router.get("", summary="List groups", responses=problem_docs())
@@ -133,15 +131,14 @@ async def add_member(
     body: NewMember,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> Member:
     """The grants of the group are theirs at once. The person needs an account."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Member.model_validate(earlier)
+    if (earlier := await once.earlier(Member)) is not None:
+        return earlier
     created = Member.model_validate(await groups.add_member(transaction, caller.user_id, group_id, body.email, now))
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(created)
 
 
 @router.delete(

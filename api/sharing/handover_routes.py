@@ -15,6 +15,7 @@ from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, 
 from api.idempotency import Idempotency, IdempotentRequest, earlier_answer, remember_answer
 from api.identity.caller import Caller, CurrentCaller
 from api.identity.email import Email
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
@@ -100,19 +101,17 @@ async def offer_charge_point(
     body: NewHandover,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     post: CurrentPost,
     now: Now,
 ) -> Handover:
     """For the owner. The offer stands for a week, and nothing changes until it is accepted. A mail tells of it."""
     charge_point = await find_controlled(transaction, caller, charge_point_id, now)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Handover.model_validate(earlier)
+    if (earlier := await once.earlier(Handover)) is not None:
+        return earlier
     row = await handover.offer(transaction, charge_point, charge_point.owner_id, body.email, now)
     await invitations.tell_of_offer(transaction, post, row, now)
-    created = Handover.model_validate(row)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(Handover.model_validate(row))
 
 
 @router.delete(

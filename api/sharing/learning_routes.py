@@ -9,10 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity import learning
 from api.identity.caller import CurrentCaller
 from api.identity.id_tag_routes import Label
+from api.identity.once import Once
 from api.problems import problem_docs
 from api.request import Body, Now, Transaction
 from api.sharing.access import OPERATOR, find_visible
@@ -73,7 +73,7 @@ async def open_learning_window(
     body: NewLearningWindow,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> LearningWindow:
     """Opens a window: the next unknown card that is held to this charge point becomes the caller's, and may charge as
@@ -81,15 +81,13 @@ async def open_learning_window(
     charge_point = await find_visible(transaction, caller, charge_point_id, now)
     if charge_point.role == OPERATOR:
         raise NotAllowed("Only who may charge at this charge point has cards learned there.")
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return LearningWindow.model_validate(earlier)
+    if (earlier := await once.earlier(LearningWindow)) is not None:
+        return earlier
     lasts = timedelta(seconds=body.duration_s)
     row = await learning.open_window(
         transaction, charge_point_id, caller.user_id, label=body.label, lasts=lasts, now=now
     )
-    opened = _window(row, now)
-    await remember_answer(transaction, idempotency, caller.user_id, now, opened.model_dump(mode="json"))
-    return opened
+    return await once.remember(_window(row, now))
 
 
 @router.get("/{window_id}", summary="Read a learning window", responses=problem_docs(NotFound))

@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstr
 
 from api.charge_points.bodies import Name, TimeZone
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
 from api.request import Body, Now, Transaction
@@ -150,14 +150,13 @@ class Placement(Body):
     responses=problem_docs(BadRequest, InProgress, KeyReused),
 )
 async def create_location(
-    *, body: NewLocation, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, body: NewLocation, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> Location:
     """A place of the caller's; charge points are put there one by one."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Location.model_validate(earlier)
+    if (earlier := await once.earlier(Location)) is not None:
+        return earlier
     created = Location.model_validate(await locations.create(transaction, caller.user_id, body.model_dump(), now))
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(created)
 
 
 @router.get("/locations", summary="List locations", responses=problem_docs())

@@ -5,8 +5,8 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api.errors import BadRequest, InProgress, KeyReused, NotAllowed, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import Now, Transaction
@@ -40,22 +40,20 @@ async def create_grant(
     body: NewGrant,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     post: CurrentPost,
     now: Now,
 ) -> Grant:
     """Lets a person charge here, at the price of the charge point. The person needs an account."""
     charge_point = await find_controlled(transaction, caller, charge_point_id, now)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return Grant.model_validate(earlier)
+    if (earlier := await once.earlier(Grant)) is not None:
+        return earlier
     spot = operations.Spot(charge_point.owner_id, charge_point_id)
     grantee = await operations.name_grantee(transaction, spot, email=body.email, group_id=None, may_invite=False)
     terms = {"valid_from": body.valid_from or now, "valid_until": body.valid_until}
     row = await operations.create_grant(transaction, spot, grantee, terms, now)
     await invitations.tell_of_grant(transaction, post, row, now)
-    created = Grant.model_validate(row)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(Grant.model_validate(row))
 
 
 @router.delete(

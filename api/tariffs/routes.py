@@ -5,8 +5,8 @@ from uuid import UUID
 from fastapi import APIRouter
 
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound
-from api.idempotency import Idempotency, earlier_answer, remember_answer
 from api.identity.caller import CurrentCaller
+from api.identity.once import Once
 from api.paging import Paging
 from api.problems import problem_docs
 from api.request import Now, Transaction
@@ -35,20 +35,18 @@ router = APIRouter(prefix="/api/v1", tags=["tariffs"])
     responses=problem_docs(BadRequest, InProgress, KeyReused),
 )
 async def create_tariff(
-    *, body: NewTariff, caller: CurrentCaller, transaction: Transaction, idempotency: Idempotency, now: Now
+    *, body: NewTariff, caller: CurrentCaller, transaction: Transaction, once: Once, now: Now
 ) -> CreatedTariff:
     """A tariff of the caller with its first version. It holds nowhere until it is assigned."""
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return CreatedTariff.model_validate(earlier)
+    if (earlier := await once.earlier(CreatedTariff)) is not None:
+        return earlier
     terms = body.read()
     tariff = await operations.create(transaction, caller.user_id, body.name, now)
     version = await operations.add_version(
         transaction, tariff, terms, now, valid_from=body.valid_from, valid_until=body.valid_until
     )
     shown = TariffSummary.model_validate(tariff).model_dump()
-    created = CreatedTariff(**shown, version=describe_version(version))
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(CreatedTariff(**shown, version=describe_version(version)))
 
 
 @router.get("/tariffs", summary="List tariffs", responses=problem_docs())
@@ -95,19 +93,17 @@ async def create_tariff_version(
     body: Terms,
     caller: CurrentCaller,
     transaction: Transaction,
-    idempotency: Idempotency,
+    once: Once,
     now: Now,
 ) -> TariffVersion:
     """A version that holds from now on, or from later, wherever the tariff does. Running sessions keep theirs."""
     tariff = await operations.find(transaction, caller, tariff_id)
-    if (earlier := await earlier_answer(transaction, idempotency, caller.user_id, now)) is not None:
-        return TariffVersion.model_validate(earlier)
+    if (earlier := await once.earlier(TariffVersion)) is not None:
+        return earlier
     version = await operations.add_version(
         transaction, tariff, body.read(), now, valid_from=body.valid_from, valid_until=body.valid_until
     )
-    created = describe_version(version)
-    await remember_answer(transaction, idempotency, caller.user_id, now, created.model_dump(mode="json"))
-    return created
+    return await once.remember(describe_version(version))
 
 
 @router.get("/me/billing-profile", summary="Read the own billing profile", responses=problem_docs())
