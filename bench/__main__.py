@@ -1,6 +1,6 @@
 """`python -m bench` (`make bench`): reads the options, runs, shows, writes the page. It measures nothing itself.
 
-Exit status 1 where acknowledged messages and rows differ.
+Exit status 1 where acknowledged messages and rows differ, 130 where it was interrupted.
 """
 
 import argparse
@@ -18,6 +18,7 @@ from bench import report
 from bench.scenarios import Results, Run, Sizes, steps
 from bench.stack import BenchError, Stack
 from standalone.databases import REPOSITORY
+from standalone.interrupts import Interrupted, Interrupts
 from standalone.servers import ServerError
 
 WIDE: Final = 160
@@ -82,11 +83,14 @@ def main() -> int:
     asked = options(sys.argv[1:])
     page = asked.write or (None if asked.quick else REPOSITORY / "docs" / "performance.md")
     load_before = os.getloadavg()[0]
+    Interrupts().install()
     try:
         results = run(Console(stderr=True), sizes_of(asked))
     except (BenchError, ServerError) as error:
         print(error, file=sys.stderr)
         return 1
+    except Interrupted:
+        return 130
     report.show(Console(width=None if sys.stdout.isatty() else WIDE), results)
     if page is not None:
         report.write(page, results, load_before)

@@ -1,5 +1,6 @@
 """The load generator's processes for one target, and one measured run of them: speed, latency, cost, losses."""
 
+import signal
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import orjson
 from bench.stack import BenchError, Target
 from bench.usage import cpu_s, memory_kib
 from standalone.databases import REPOSITORY
+from standalone.tether import tether
 
 DAY_MS: Final = 24 * 3600 * 1000
 LOAD: Final = "load generator"
@@ -129,7 +131,11 @@ def medians(rounds: list[Measurement]) -> Measurement:
 
 def _worker(settings: dict[str, Any]) -> subprocess.Popen[bytes]:
     worker = subprocess.Popen(
-        [sys.executable, "-m", "bench.load"], cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", "bench.load"],
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        preexec_fn=tether(signal.SIGTERM),  # noqa: PLW1509 - only a system call, from the main thread
     )
     _tell(worker, settings)
     return worker

@@ -7,6 +7,7 @@ import asyncio
 import hashlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import time
@@ -27,6 +28,7 @@ import redis
 from bench.traffic import IDLE_CONNECTOR, SESSION_CONNECTOR, id_tag, identity
 from standalone.databases import REPOSITORY, DatabaseUrls, alembic, create_database
 from standalone.servers import free_port, start_postgres, start_redis
+from standalone.tether import tether
 from wire.channels import Channels
 
 PREFIX: Final = "bench:"
@@ -149,6 +151,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                preexec_fn=tether(signal.SIGTERM),  # noqa: PLW1509 - only a system call, from the main thread
             )
         self._ending.callback(_end, process)
         return process

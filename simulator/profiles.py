@@ -8,7 +8,6 @@ from typing import Any
 from simulator.meter import PHASES, VOLTAGE_V
 
 Profile = dict[str, Any]
-PURPOSES = ("ChargePointMaxProfile", "TxDefaultProfile", "TxProfile")
 COMPOSITE_STEP_S = 60
 RECURRENCE = {"Daily": timedelta(days=1), "Weekly": timedelta(weeks=1)}
 

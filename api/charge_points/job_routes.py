@@ -27,7 +27,6 @@ from api.sharing.access import find_controlled, find_visible
 router = APIRouter(prefix="/api/v1", tags=["firmware and diagnostics"])
 
 LINK_LIFETIME = timedelta(hours=24)
-FIRMWARE_PATH = "/api/v1/firmware"
 FIRMWARE_EXAMPLE: dict[str, Any] = {
     "id": "0d3c7f61-8e6b-4c3c-a5a4-6a0d4b7e1f20",
     "name": "wall11-1.4.3.bin",
