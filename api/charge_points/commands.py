@@ -194,21 +194,10 @@ async def create(
     beginning = NOTHING_BEGINS
     if call.action == REMOTE_START:
         beginning = await check_remote_start(connection, caller, call, now)
-    values = {
-        "charge_point_id": call.charge_point.id,
+    values = _row_of(call, live, now) | {
         "user_id": caller.user_id,
         "batch_id": batch_id,
-        "action": call.action,
-        "payload": call.payload,
-        "status": "queued" if live else "offline",
-        "epoch": live.epoch if live else 0,
-        "published_at": None if call.secret_payload is None else now,
-        "deadline_at": now + DEADLINE,
-        "finished_at": None if live else now,
-        "note": None if live else "The charge point is not connected.",
-        "transaction_id": call.transaction_id,
         "tariff_version_id": beginning.price and beginning.price.id,
-        "created_at": now,
     }
     created = await connection.execute(insert(commands).values(**values).returning(commands.c.id))
     command_id: UUID = created.scalar_one()
@@ -220,6 +209,22 @@ async def create(
     if live is not None and credit is not None and pays:
         await _keep(connection, beginning, command_id, credit, now)
     return command_id
+
+
+def _row_of(call: Call, live: LiveConnection | None, now: datetime) -> dict[str, Any]:
+    return {
+        "charge_point_id": call.charge_point.id,
+        "action": call.action,
+        "payload": call.payload,
+        "status": "queued" if live else "offline",
+        "epoch": live.epoch if live else 0,
+        "published_at": None if call.secret_payload is None else now,
+        "deadline_at": now + DEADLINE,
+        "finished_at": None if live else now,
+        "note": None if live else "The charge point is not connected.",
+        "transaction_id": call.transaction_id,
+        "created_at": now,
+    }
 
 
 async def _keep(

@@ -4,7 +4,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,8 +12,6 @@ import asyncpg
 import orjson
 import pytest
 
-from api.database import make_pool
-from api.settings import Settings
 from api.transactions.start import start
 from api.transactions.stop import stop
 from standalone.databases import REPOSITORY, DatabaseUrls
@@ -57,15 +55,6 @@ def voltuj(database: DatabaseUrls, redis_url: str, redis_prefix: str) -> Voltuj:
         )
 
     return run
-
-
-@pytest.fixture
-async def connection(database: DatabaseUrls) -> AsyncIterator[asyncpg.Connection]:
-    """The restricted role, as the listener has it."""
-    pool = await make_pool(Settings(database_url=database.application))
-    async with pool.acquire() as connection:
-        yield connection
-    await pool.close()
 
 
 @pytest.fixture

@@ -1,30 +1,12 @@
-"""What the listener's tests share: a connection to the test's own database, a gateway's end, and listener processes."""
+"""What the listener's tests share: a gateway's end of the wire, and listener processes."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-import asyncpg
 import pytest
 
-from api.database import make_pool
-from api.settings import Settings
 from standalone.databases import DatabaseUrls
 from tests.integration.listener.gateway import Gateway, Listener, gateway_on, start_listener
-
-
-@pytest.fixture
-async def pool(database: DatabaseUrls) -> AsyncIterator[asyncpg.Pool]:
-    """The listener's own kind of pool on the test's database."""
-    pool = await make_pool(Settings(database_url=database.application))
-    yield pool
-    await pool.close()
-
-
-@pytest.fixture
-async def connection(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
-    """One connection of it."""
-    async with pool.acquire() as connection:
-        yield connection
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Fixtures of the settlement tests: the restricted role's pool on a database of the test's own."""
+"""What tests in the process share: the listener's kind of pool, of the restricted role, on the test's own database."""
 
 from collections.abc import AsyncIterator
 
