@@ -24,6 +24,7 @@ from api.administration.verdicts import Finding
 from api.database import Database, make_engine
 from api.errors import ApiError
 from api.identity.email import normalise_email
+from api.identity.password_strength import why_weak
 from api.identity.passwords import SHORTEST_PASSWORD, Passwords
 from api.settings import Settings, SettingsError, read_settings
 from api.settlement import bank
@@ -88,7 +89,7 @@ async def _create_operator(settings: Settings, email: str, *, password_stdin: bo
             return f"{email} is an operator already."
         if found is Standing.DISABLED:
             _give_up(f"{email} has an account that is disabled.")
-        password_hash = await Passwords().hash(_read_password(password_stdin))
+        password_hash = await Passwords().hash(_read_password(password_stdin, email))
         async with database.transaction() as connection:
             await operators.create(connection, email, password_hash, datetime.now(UTC))
         return f"{email} is an operator now."
@@ -96,13 +97,15 @@ async def _create_operator(settings: Settings, email: str, *, password_stdin: bo
         await database.close()
 
 
-def _read_password(from_stdin: bool) -> str:
+def _read_password(from_stdin: bool, email: str) -> str:
     if from_stdin:
         password = sys.stdin.readline().rstrip("\r\n")
     else:
         password = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
     if len(password) < SHORTEST_PASSWORD:
         _give_up(f"A password has at least {SHORTEST_PASSWORD} characters.", status=2)
+    if weakness := why_weak(password, email):
+        _give_up(weakness, status=2)
     return password
 
 

@@ -129,7 +129,7 @@ async def request_reset(
 )
 async def reset_password(body: NewPassword, passwords: CurrentPasswords, database: CurrentDatabase, now: Now) -> None:
     """With the secret of a mail, which counts once, for an hour. Ends every log-in of the account."""
-    password_hash = await passwords.hash(body.password)
+    password_hash = await passwords.choose(body.password)
     async with database.transaction() as connection:
         await recovery.reset(connection, body.token, password_hash, now)
 
@@ -159,7 +159,8 @@ async def change_password(
 ) -> None:
     """Replaces the password; every other log-in of the account ends."""
     user = await check_password(body.old_password, caller, passwords, database, limits)
-    password_hash = await passwords.hash(body.new_password)
+    about = (user.email, user.display_name)
+    password_hash = await passwords.choose(body.new_password, *about, field="body.new_password")
     async with database.transaction() as connection:
         if not await operations.is_unchanged(connection, user):
             raise WrongPassword

@@ -10,7 +10,8 @@ from fastapi import Depends, Request
 from passlib.hash import argon2
 from pydantic import StringConstraints
 
-from api.errors import Unavailable
+from api.errors import Invalid, Unavailable
+from api.identity.password_strength import why_weak
 
 Result = TypeVar("Result")
 
@@ -41,6 +42,17 @@ class Passwords:
         self._executor = ThreadPoolExecutor(THREADS, "argon2")
         self._pending = 0
         self._nobody = _HASHER.hash(secrets.token_hex())
+
+    async def choose(self, password: str, *about: str, field: str = "body.password") -> str:
+        """A salted hash of a password that is chosen now by a person of whom others know `about`.
+
+        Raises:
+            Invalid: it is easy to guess; `field` is named.
+        """
+        weakness = await self._run(lambda: why_weak(password, *about))
+        if weakness is not None:
+            raise Invalid.field(field, weakness)
+        return await self.hash(password)
 
     async def hash(self, password: str) -> str:
         """A new salted hash."""

@@ -157,7 +157,7 @@ async def register(
     once: 201, or 409. With it comes an id tag for starting sessions from the app."""
     if settings.email_verification == "required":
         await limits.take(MAILS, body.email)
-    password_hash = await passwords.hash(body.password)
+    password_hash = await passwords.choose(body.password, body.email, body.display_name)
     fields = {**body.model_dump(exclude={"password"}), "password_hash": password_hash}
     async with database.transaction() as connection:
         if settings.email_verification == "off":

@@ -1,6 +1,7 @@
 """Access tokens (JWT) and refresh tokens (random). The only module that imports jose; it never touches the database.
 
-RFC 8725 (JWT best current practices): the algorithm is pinned (3.1), issuer and audience are checked (3.8, 3.9).
+RFC 8725 (JWT best current practices): the algorithm is pinned (3.1), issuer and audience are checked (3.8, 3.9), and
+the token says which kind it is (3.11).
 """
 
 import hashlib
@@ -17,6 +18,8 @@ from api.settings import Settings, SettingsError
 
 ALGORITHM: Final = "HS256"
 AUDIENCE: Final = "voltuj-api"
+KIND: Final = "at+jwt"
+"""RFC 9068, 2.1: an access token, and no JWT of another kind."""
 SHORTEST_SECRET: Final = 32
 FEWEST_CHARACTERS: Final = 8
 """A secret of fewer different characters was typed, not drawn."""
@@ -70,7 +73,7 @@ class AccessTokens:
             "iat": issued_at,
             "exp": issued_at + int(self.lifetime.total_seconds()),
         }
-        return str(jwt.encode(body, self.secret, algorithm=ALGORITHM))
+        return str(jwt.encode(body, self.secret, algorithm=ALGORITHM, headers={"typ": KIND}))
 
     def read(self, token: str) -> AccessClaims:
         """The claims of a token that is ours and has not expired.
@@ -108,7 +111,10 @@ class AccessTokens:
 
     def _verify(self, token: str, secret: str) -> dict[str, Any]:
         options = {f"require_{claim}": True for claim in REQUIRED_CLAIMS}
-        return jwt.decode(token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=self.issuer, options=options)
+        body = jwt.decode(token, secret, algorithms=[ALGORITHM], audience=AUDIENCE, issuer=self.issuer, options=options)
+        if jwt.get_unverified_header(token).get("typ") != KIND:
+            raise JWTError
+        return body
 
 
 def make_access_tokens(settings: Settings, started_at: datetime) -> AccessTokens:

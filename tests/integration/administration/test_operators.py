@@ -34,6 +34,7 @@ async def test_an_existing_user_is_promoted_and_keeps_the_password(
     [
         ("me", PASSWORD, "@-sign"),
         ("me@example.org", "short", "at least 10"),
+        ("me@example.org", "operator123", "Take a few words"),
         ("gone@example.org", PASSWORD, "disabled"),
     ],
 )

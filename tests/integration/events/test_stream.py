@@ -200,7 +200,7 @@ async def test_a_revoked_log_in_ends_its_stream_and_no_other(site: Site) -> None
 async def test_a_stream_ends_with_its_access_token(site: Site) -> None:
     owner = await site.person("owner")
     claims = jwt.get_unverified_claims(owner.http.headers["Authorization"].removeprefix("Bearer "))
-    soon = jwt.encode({**claims, "exp": int(time.time()) + 4}, JWT_SECRET, algorithm="HS256")
+    soon = jwt.encode({**claims, "exp": int(time.time()) + 4}, JWT_SECRET, algorithm="HS256", headers={"typ": "at+jwt"})
     headers = {"Authorization": f"Bearer {soon}"}
     async with (
         httpx.AsyncClient(base_url=owner.http.base_url, headers=headers) as http,

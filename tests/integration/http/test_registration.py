@@ -141,6 +141,22 @@ class TestRegistration:
         assert (await confirm(client, first)).status_code == 201, "each of them counts"
 
 
+async def test_a_password_that_is_guessed_early_is_refused_wherever_one_is_chosen(
+    strict_site: Site, jana: Person
+) -> None:
+    client, weak = strict_site.client(), "password123"
+    refused = await register(client, 422, email="new@example.org", password=weak)
+    assert [each["field"] for each in refused["errors"]] == ["body.password"]
+    assert "common" in refused["errors"][0]["message"]
+    assert await strict_site.mails("new@example.org") == []
+    changed = await jana.http.post("/me/password", json={"old_password": PASSWORD, "new_password": JANA})
+    assert [each["field"] for each in changed.json()["errors"]] == ["body.new_password"]
+    await client.post("/auth/reset-request", json={"email": JANA})
+    code = await strict_site.mailed_code(JANA)
+    assert (await reset(client, code, weak)).status_code == 422
+    assert (await reset(client, code)).status_code == 204, "the secret still counts"
+
+
 class TestReset:
     async def test_the_new_password_counts_and_every_log_in_ends(self, strict_site: Site, jana: Person) -> None:
         client = strict_site.client()

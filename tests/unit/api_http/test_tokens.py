@@ -35,12 +35,12 @@ def body(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in made.items() if value is not None}
 
 
-def sign(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256") -> str:
-    return str(jwt.encode(claims, secret, algorithm=algorithm))
+def sign(claims: dict[str, Any], secret: str = SECRET, algorithm: str = "HS256", **header: Any) -> str:
+    return str(jwt.encode(claims, secret, algorithm=algorithm, headers={"typ": "at+jwt", **header}))
 
 
 def unsigned(claims: dict[str, Any], algorithm: str) -> str:
-    parts = ({"alg": algorithm, "typ": "JWT"}, claims)
+    parts = ({"alg": algorithm, "typ": "at+jwt"}, claims)
     return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in parts) + "."
 
 
@@ -92,6 +92,13 @@ def test_another_algorithm_is_refused_though_the_secret_is_right(algorithm: str)
         TOKENS.read(sign(body(), algorithm=algorithm))
 
 
+@pytest.mark.parametrize("kind", ["JWT", "rt+jwt", "", None, 1])
+def test_a_token_of_another_kind_is_refused(kind: object) -> None:
+    """RFC 8725 3.11: signed by us and with the same claims, but not an access token."""
+    with pytest.raises(Unauthenticated):
+        TOKENS.read(sign(body(), typ=kind))
+
+
 @pytest.mark.parametrize("token", ["", "x", "a.b.c", "....", "\u00e9", "eyJhbGciOiJIUzI1NiJ9.W10.x", "\ud800"])
 def test_nonsense_is_refused(token: str) -> None:
     with pytest.raises(Unauthenticated):
@@ -106,7 +113,7 @@ def test_a_key_that_the_token_brings_along_is_not_used(name: str) -> None:
     values = {"jwk": {"kty": "oct", "k": encoded}, "x5c": [encoded], "kid": "../../dev/null"}
     headers = {name: values.get(name, "https://evil.example/keys")}
     with pytest.raises(Unauthenticated):
-        TOKENS.read(str(jwt.encode(body(), theirs, algorithm="HS256", headers=headers)))
+        TOKENS.read(sign(body(), theirs, **headers))
 
 
 @pytest.mark.parametrize("secret", ["", "null", "None", "0", "secret"])
