@@ -42,6 +42,8 @@ class Settings(BaseSettings):
     """What an owner types into a wallbox, before the identity."""
     access_token_minutes: int = Field(default=15, ge=1, le=24 * 60)
     refresh_token_days: int = Field(default=30, ge=1, le=366)
+    log_in_days: int = Field(default=180, ge=1, le=3660)
+    """After that long one logs in again, however much the log-in was used."""
     api_host: str = "127.0.0.1"
     api_port: int = Field(default=8000, ge=0, le=65535)
     trusted_proxies: str = ""

@@ -103,9 +103,13 @@ async def open_session(
 
 
 async def rotate(
-    connection: AsyncConnection, refresh_token: str, now: datetime, refresh_lifetime: timedelta
+    connection: AsyncConnection,
+    refresh_token: str,
+    now: datetime,
+    refresh_lifetime: timedelta,
+    log_in_lifetime: timedelta,
 ) -> OpenSession | None:
-    """Exchanges a refresh token for the next one; None where it does not count.
+    """Exchanges a refresh token for the next one; None where it does not count, or the log-in is too old.
 
     A token that was used before revokes its log-in (RFC 9700, 4.14.2: one of the two users stole it), so the caller
     must commit in either case.
@@ -121,6 +125,7 @@ async def rotate(
     touch = update(sessions).where(
         sessions.c.id == session_id,
         sessions.c.revoked_at.is_(None),
+        sessions.c.created_at > now - log_in_lifetime,
         users.c.id == sessions.c.user_id,
         users.c.disabled_at.is_(None),
     )

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi.security import OAuth2PasswordRequestForm
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -192,6 +193,8 @@ async def log_in(
     await limits.take(limits.log_in_account, email)
     async with database.transaction() as connection:
         user = await operations.find_by_email(connection, email)
+    if user is not None:
+        structlog.contextvars.bind_contextvars(user_id=str(user.id))
     if not await passwords.verify(password, user.password_hash if user else None) or user is None:
         raise WrongCredentials
     await limits.forgive(limits.log_in_account, email)
@@ -226,8 +229,9 @@ async def refresh(
     *, body: RefreshRequest, tokens: CurrentTokens, database: CurrentDatabase, settings: CurrentSettings, now: Now
 ) -> Tokens:
     """Exchanges a refresh token for new tokens. One that is used a second time ends the whole log-in."""
+    longest = timedelta(days=settings.log_in_days)
     async with database.transaction() as connection:
-        session = await operations.rotate(connection, body.refresh_token, now, _refresh_lifetime(settings))
+        session = await operations.rotate(connection, body.refresh_token, now, _refresh_lifetime(settings), longest)
     if session is None:
         raise Unauthenticated("The refresh token is unknown, used, expired or revoked. Log in again.")
     return _tokens(tokens, session, now)

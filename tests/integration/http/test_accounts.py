@@ -161,6 +161,14 @@ async def test_of_two_refreshes_at_once_one_wins_and_the_log_in_ends(site: Site,
     await owner.get("/me", 401)
 
 
+async def test_a_log_in_ends_however_much_it_is_used(site: Site, owner: Person) -> None:
+    client = site.client()
+    await site.execute("update sessions set created_at = now() - interval '179 days'")
+    newer = (await refresh(client, owner.session.refresh_token)).json()
+    await site.execute("update sessions set created_at = now() - interval '180 days'")
+    assert (await refresh(client, newer["refresh_token"])).status_code == 401
+
+
 async def test_an_expired_or_unknown_refresh_token_is_refused_and_ends_nothing(site: Site, owner: Person) -> None:
     client = site.client()
     assert (await refresh(client, "unknown")).status_code == 401

@@ -29,7 +29,12 @@ async def test_every_answer_has_the_security_headers(site: Site) -> None:
         headers = (await client.get(path)).headers
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
-        assert "frame-ancestors 'none'" in headers["content-security-policy"]
+        policy = headers["content-security-policy"]
+        assert {each.strip() for each in policy.split(";")} == {
+            "default-src 'none'",
+            "base-uri 'none'",
+            "frame-ancestors 'none'",
+        }
         assert headers["cache-control"]
         assert "strict-transport-security" not in headers
 
