@@ -1,6 +1,7 @@
 """`python -m api.app` as it runs in production: settings, start, stop."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -96,6 +97,32 @@ async def test_it_serves_and_stops_when_it_is_told(
     assert password not in text
     assert tokens["access_token"] not in text
     assert tokens["refresh_token"] not in text
+
+
+async def test_the_log_tells_who_tried_to_log_in_and_what_was_refused(
+    database: DatabaseUrls, redis_url: str, redis_prefix: str, tmp_path: Path, http: httpx.AsyncClient
+) -> None:
+    log = tmp_path / "log"
+    with running(environment(database, redis_url, redis_prefix), log) as (_, port):
+        api = f"http://127.0.0.1:{port}/api/v1"
+        await until_answering(http, f"http://127.0.0.1:{port}/readyz", 200)
+        body = {"email": "jana@example.org", "password": "correct horse battery", "display_name": "Jana"}
+        user = (await http.post(f"{api}/auth/register", json=body)).json()
+        form = {"username": body["email"], "password": "wrong horse battery"}
+        assert (await http.post(f"{api}/auth/token", data=form)).status_code == 401
+        tokens = (await http.post(f"{api}/auth/token", data={**form, "password": body["password"]})).json()
+        bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
+        assert (await http.get(f"{api}/charge-points/{user['id']}", headers=bearer)).status_code == 404
+    lines = [json.loads(line) for line in log.read_text().splitlines() if '"request"' in line]
+    told = [(each["path"].removeprefix("/api/v1"), each["status"], each["user_id"]) for each in lines[-3:]]
+    refused = f"/charge-points/{user['id']}"
+    assert told == [
+        ("/auth/token", 401, user["id"]),
+        ("/auth/token", 200, user["id"]),
+        (refused, 404, user["id"]),
+    ]
+    assert all(each["request_id"] for each in lines)
+    assert body["email"] not in log.read_text()
 
 
 async def test_it_starts_while_postgresql_and_redis_are_down_and_says_so(
