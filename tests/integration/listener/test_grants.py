@@ -1,5 +1,6 @@
 """Grants as PostgreSQL has them: what Authorize and StartTransaction make of them, and what counts as used up."""
 
+import random
 import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from api.sharing.authorization import OF_ONE, authorize, authorize_all
 from api.sharing.ocpp import authorize_call
+from api.tariffs.in_force import grant_of
 from api.transactions.start import start
 from api.transactions.stop import stop
 from tests.integration.listener.gateway import call, iso, make_charge_point
@@ -168,6 +170,36 @@ async def test_groups_locations_connectors_and_anybody(
     assert await code(connection, wallbox, "STRANGER") == "accepted"
     await connection.execute("update charge_points set visibility = 'private'")
     assert await code(connection, wallbox, starting_on=2) == "charge_point_private"
+
+
+async def test_the_grant_whose_price_is_shown_is_the_one_by_which_a_start_is_decided(
+    connection: asyncpg.Connection, wallbox: str, guest: UUID
+) -> None:
+    """Of every kind at once: the first is asked for, revoked, and then the next one is, until none is left."""
+    owner = await connection.fetchval("select owner_id from charge_points")
+    location = await insert(connection, "locations", owner_id=owner, name="Home", address="1", city="A", country="CZE")
+    await connection.execute("update charge_points set location_id = $1, visibility = 'public'", location)
+    group = await insert(connection, "groups", owner_id=owner, name="Family")
+    await insert(connection, "group_members", group_id=group, user_id=guest)
+    grantees: list[dict[str, Any]] = [
+        {"user_id": guest},
+        {"audience": "group", "group_id": group},
+        {"audience": "public"},
+    ]
+    places: list[dict[str, Any]] = [{"connector_id": 1}, {}, {"location_id": location}]
+    kinds = [{**who, **where, "priority": rank} for who in grantees for where in places for rank in (0, 5, 5)]
+    for columns in random.Random(4).sample(kinds, len(kinds)):
+        await grant(connection, wallbox, **columns)
+    chosen = []
+    for _ in kinds:
+        shown = await grant_of(connection, UUID(wallbox), guest, NOW)
+        decision = await authorize(connection, UUID(wallbox), "GUEST", NOW, starting_on=1)
+        assert decision.grant_id == shown is not None
+        chosen.append(shown)
+        await connection.execute("update grants set revoked_at = $2 where id = $1", shown, NOW)
+    assert len(set(chosen)) == len(kinds)
+    assert await code(connection, wallbox) == "grant_revoked"
+    assert await grant_of(connection, UUID(wallbox), guest, NOW) is None
 
 
 async def test_nobodys_charge_point_stands_at_a_strangers_location(
