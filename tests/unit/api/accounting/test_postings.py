@@ -10,7 +10,22 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from api.accounting.limits import Line
-from api.accounting.postings import Accounts, Terms, Transfer, balances, correct, post, reverse, standing
+from api.accounting.postings import (
+    PAYOUT,
+    REFUND,
+    TOP_UP,
+    Accounts,
+    BankKind,
+    Terms,
+    Transfer,
+    balances,
+    correct,
+    post,
+    post_bank,
+    post_no_show,
+    reverse,
+    standing,
+)
 from api.accounting.rating import ChargeDetailRecord
 from tests.unit.api.accounting.strategies import steadily
 
@@ -26,6 +41,38 @@ def record(net_minor: int, vat_minor: int = 0, currency: str = "CZK") -> ChargeD
 
 def moved(transfers: tuple[Transfer, ...]) -> list[tuple[str, str, int, str]]:
     return [(t.debit, t.credit, t.amount_minor, t.kind) for t in transfers]
+
+
+class TestBank:
+    """What came in on the bank account of the house, and what left it."""
+
+    def test_what_comes_in_is_held_for_its_person(self) -> None:
+        transfer = post_bank(25_000, "CZK", "driver-1", "bank", TOP_UP)
+        assert transfer == Transfer("bank", "driver-1", 25_000, "CZK", "top_up")
+        assert balances([transfer]) == {("bank", "CZK"): -25_000, ("driver-1", "CZK"): 25_000}
+
+    @pytest.mark.parametrize("kind", [PAYOUT, REFUND])
+    def test_what_leaves_is_taken_from_its_person(self, kind: BankKind) -> None:
+        transfer = post_bank(-1, "EUR", "owner-1", "bank", kind)
+        assert transfer == Transfer("owner-1", "bank", 1, "EUR", kind)
+        assert kind in {"payout", "refund"}
+
+    def test_a_movement_of_nothing_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="moves nothing"):
+            post_bank(0, "CZK", "driver-1", "bank", TOP_UP)
+
+
+class TestNoShow:
+    """What a booking comes to that nobody came for."""
+
+    def test_the_driver_pays_the_owner_and_nobody_else_anything(self) -> None:
+        assert post_no_show(5000, "CZK", "driver-1", "owner-1") == (
+            Transfer("driver-1", "owner-1", 5000, "CZK", "no_show_fee"),
+        )
+
+    def test_owners_pay_themselves_nothing_and_no_fee_moves_nothing(self) -> None:
+        assert post_no_show(5000, "CZK", "owner-1", "owner-1") == ()
+        assert post_no_show(0, "CZK", "driver-1", "owner-1") == ()
 
 
 class TestSession:
