@@ -107,7 +107,10 @@ async def test_a_new_secret_logs_nobody_out(production: Production, owner: Perso
         await asyncio.to_thread(production.compose, *rotate, *command)
         before, now = (_settings(file) for file in (kept, production.environment_file))
         assert now["JWT_SECRET"] != before["JWT_SECRET"] == now["JWT_SECRET_PREVIOUS"]
-        await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
+        others = _started(production)
+        taken = await asyncio.to_thread(production.upgrade)
+        assert taken.returncode == 0, taken.stderr
+        assert _started(production) == others, "only what the secret concerns was replaced"
 
         async def is_answered() -> bool:
             status = (await owner.http.get("/me")).status_code
@@ -119,7 +122,13 @@ async def test_a_new_secret_logs_nobody_out(production: Production, owner: Perso
         await owner.get("/me")
     finally:
         shutil.copy(kept, production.environment_file)
-        await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
+        await asyncio.to_thread(production.upgrade)
+
+
+def _started(production: Production) -> list[str]:
+    """When what does not sign or check tokens was started."""
+    others = ("postgres", "redis", "ocpp_gateway", "apache")
+    return [each["State"]["StartedAt"] for name in others for each in production.containers(name)]
 
 
 def _settings(file: Path) -> dict[str, str]:

@@ -37,10 +37,8 @@ ROLLED = ("listener", "api", "ocpp_gateway")
 PRESENT, LATER = "voltuj-api:ci-present", "voltuj-api:ci-later"
 OVERRIDE = """
 services:
-  api: &of_the_next_release
+  migrate:
     build: {{ context: "{folder}", dockerfile: Dockerfile }}
-  listener: *of_the_next_release
-  migrate: *of_the_next_release
   ocpp_gateway:
     build: {{ labels: {{ release: next }} }}
 """
@@ -98,6 +96,7 @@ class Load:
 
     name: str
     garages: list[Garage]
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
     cards: list[str] = field(default_factory=list)
     """Labels of the cards for which the api said that they are made."""
 
@@ -110,6 +109,9 @@ class Load:
         before, cards = [len(garage.noted) for garage in self.garages], len(self.cards)
 
         async def has_grown() -> bool:
+            for task in self.tasks:
+                if task.done():
+                    task.result()
             sessions = [len(garage.noted) for garage in self.garages]
             return all(now > then for now, then in zip(sessions, before, strict=True)) and len(self.cards) > cards
 
@@ -139,7 +141,8 @@ async def load(production: Production, owner: Person) -> AsyncIterator[Load]:
     for box in boxes:
         await box.connect()
         await box.boot()
-    tasks = [asyncio.create_task(garage.charge(end)) for garage in running.garages]
+    tasks = running.tasks
+    tasks += [asyncio.create_task(garage.charge(end)) for garage in running.garages]
     tasks.append(asyncio.create_task(_make_cards(owner, running.cards, end)))
     try:
         yield running
@@ -191,7 +194,7 @@ def scale(production: Production, **replicas: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, owner: Person, tmp_path: Path) -> None:
-    before = running_images(production)
+    before, apache = running_images(production), [each["Id"] for each in production.containers("apache")]
     with release(production, tmp_path / "next", EXPAND, CONTRACT) as next_release:
         await asyncio.to_thread(scale, production, listener=2)
         async with load(production, owner) as running:
@@ -201,6 +204,7 @@ async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, 
                 assert upgraded.returncode == 0, upgraded.stderr
                 docker("tag", "voltuj-api:ci", LATER)
                 now = running_images(production)
+                assert [each["Id"] for each in production.containers("apache")] == apache, "no tunnel was cut but once"
                 assert all(now[name].isdisjoint(before[name]) for name in ROLLED), "all were replaced"
                 assert len(production.containers("listener")) == 2
                 assert production.query("select version_num from alembic_version") == [[NEXT]]
@@ -208,8 +212,11 @@ async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, 
             finally:
                 back = await asyncio.to_thread(production.upgrade, "--back")
                 assert back.returncode == 0, back.stderr
-            assert "of a later release" in production.logs("migrate")
             assert running_images(production) == before
+            as_it_was = containers(production)
+            await asyncio.to_thread(production.compose, "up", "--detach", "--wait", "--scale", "listener=2")
+            assert "of a later release" in production.logs("migrate")
+            assert containers(production) == as_it_was, "nothing was restarted"
             await running.grows()
             later = {"VOLTUJ_VERSION": LATER.rpartition(":")[2]}
             down = ("run", "--rm", "--no-deps", "-T", "migrate", "alembic", "downgrade", "-1")
