@@ -98,6 +98,7 @@ async def test_a_backup_is_drilled_and_restored_into_an_empty_installation(
 @pytest.mark.slow
 async def test_a_new_secret_logs_nobody_out(production: Production, owner: Person, tmp_path: Path) -> None:
     """In the folder of the installation's `.env`, which stays the host user's; the old secret is kept beside."""
+    await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
     kept = tmp_path / "kept.env"
     shutil.copy(production.environment_file, kept)
     folder = production.environment_file.parent

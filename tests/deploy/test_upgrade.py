@@ -185,6 +185,11 @@ def containers(production: Production) -> dict[str, list[str]]:
     }
 
 
+def settle(production: Production) -> None:
+    """Everything as a plain `up` has it, whatever tests before have done with single services."""
+    production.compose("up", "--detach", "--wait")
+
+
 def scale(production: Production, **replicas: int) -> None:
     """`docker compose up --scale ...`."""
     wanted = [part for name, count in replicas.items() for part in ("--scale", f"{name}={count}")]
@@ -194,6 +199,7 @@ def scale(production: Production, **replicas: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, owner: Person, tmp_path: Path) -> None:
+    await asyncio.to_thread(settle, production)
     before, apache = running_images(production), [each["Id"] for each in production.containers("apache")]
     with release(production, tmp_path / "next", EXPAND, CONTRACT) as next_release:
         await asyncio.to_thread(scale, production, listener=2)
@@ -238,6 +244,7 @@ async def test_a_migration_that_fails_leaves_the_old_release_answering(
 ) -> None:
     """ADR 0015. What somebody types afterwards does not take the broken release either."""
     created, card = await owner.wallbox(), await owner.card()
+    await asyncio.to_thread(settle, production)
     before = containers(production)
     [[revision]] = production.query("select version_num from alembic_version")
     with release(production, tmp_path / "broken", BREAK, "pass") as broken:
