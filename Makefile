@@ -11,13 +11,13 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate walk schemathesis mutation deploy-test bench bench-rest check audit sbom \
-	lock format clean
+.PHONY: help run test conformance fuzz faults simulate walk schemathesis mutation deploy-test bench bench-rest bench-tunnels \
+	check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
 help:
-	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-12s %s\n", $$1, $$2 }'
+	@grep -E '^[a-z-]+:.*## ' Makefile | awk -F':.*## ' '{ printf "  make %-13s %s\n", $$1, $$2 }'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -74,6 +74,9 @@ bench: $(DEV_STAMP) ## speed beside two anchors (QUICK=1 takes two minutes; ARGS
 
 bench-rest: $(DEV_STAMP) ## lists, statements and exports over many sessions (SESSIONS=100000 SAMPLES=2000000)
 	@exec $(BIN)/python -m bench.rest --sessions $(or $(SESSIONS),100000) --samples $(or $(SAMPLES),2000000) $(ARGS)
+
+bench-tunnels: $(DEV_STAMP) ## what a wallbox's tunnel through Apache costs, by docker compose (COUNT=10000)
+	@exec $(BIN)/python -m bench.tunnels --count $(or $(COUNT),5000) $(ARGS)
 
 check: $(DEV_STAMP) ## format, lint, types, import contracts, migrations against the schema and for locks
 	@$(BIN)/ruff format --check . || { echo "make format does it."; exit 1; }

@@ -179,7 +179,7 @@ class Connection(WebSocket):
         self.patience_s = outcome.heartbeat_interval_s
         self.accept()
         self._services.metrics.handshakes.labels("accepted").inc()
-        log.info("connected", identity=self.identity, charge_point=self.charge_point_id, epoch=self.epoch)
+        log.info("connected", identity=self.identity, charge_point_id=self.charge_point_id, epoch=self.epoch)
 
     def _refuse(self, refusal: handshake.Refusal) -> None:
         if self.is_waiting:
@@ -329,7 +329,8 @@ class Connection(WebSocket):
         for outcome in self.session.end(time.time()):
             self._tell_command_outcome(outcome)
         self._tell_disconnected(reason)
-        log.info("disconnected", identity=self.identity, epoch=self.epoch, reason=reason)
+        about = {"identity": self.identity, "charge_point_id": self.charge_point_id, "epoch": self.epoch}
+        log.info("disconnected", **about, reason=reason)
 
     def _tell_disconnected(self, reason: str) -> None:
         self._services.forwarding.tell(Disconnected(self.charge_point_id, self.epoch, time.time(), reason))

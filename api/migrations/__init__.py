@@ -1,5 +1,5 @@
 """The migrations of the database. Each is a file in `versions/`; here is only which ones the code knows, and whether it
-can serve with what it finds (docs/adr/0011).
+can serve with what it finds (docs/adr/0012).
 """
 
 from dataclasses import dataclass

@@ -37,9 +37,14 @@ class Project:
     command: list[str] = field(default_factory=lambda: ["docker", "compose"])
 
     def compose(
-        self, *arguments: str, check: bool = True, environment: dict[str, str] | None = None, stdin: str = ""
+        self,
+        *arguments: str,
+        check: bool = True,
+        environment: dict[str, str] | None = None,
+        override: Path | None = None,
+        stdin: str = "",
     ) -> subprocess.CompletedProcess[str]:
-        """`docker compose ARGUMENTS` for this project.
+        """`docker compose ARGUMENTS` for this project; `override` is a further compose file.
 
         Raises:
             AssertionError: it failed, with what it said.
@@ -52,21 +57,39 @@ class Project:
             self.name,
             "--env-file",
             str(self.environment_file),
-            "-f",
-            self.file,
+            *("-f", self.file),
+            *(("-f", str(override)) if override else ()),
         ]
-        done = subprocess.run(
-            [*command, *arguments],
+        done = self._run([*command, *arguments], environment or {}, stdin)
+        if check and done.returncode != 0:
+            raise AssertionError(f"compose {' '.join(arguments)}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
+        return done
+
+    def upgrade(
+        self, *arguments: str, override: Path | None = None, environment: dict[str, str] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """`./upgrade ARGUMENTS` for this project."""
+        files = [self.file, *([str(override)] if override else [])]
+        own = {
+            "COMPOSE_PROJECT_NAME": self.name,
+            "COMPOSE_ENV_FILES": str(self.environment_file),
+            "COMPOSE_FILE": ":".join(files),
+            "COMPOSE_ANSI": "never",
+        }
+        return self._run(["./upgrade", *arguments], {**own, **(environment or {})})
+
+    def _run(
+        self, command: list[str], environment: dict[str, str], stdin: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command,
             cwd=self.folder,
-            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **(environment or {})},
+            env={"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), **environment},
             input=stdin,
             capture_output=True,
             text=True,
             check=False,
         )
-        if check and done.returncode != 0:
-            raise AssertionError(f"compose {' '.join(arguments)}:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
-        return done
 
     def down(self) -> None:
         """Removes containers, networks and volumes."""

@@ -98,6 +98,7 @@ async def test_a_backup_is_drilled_and_restored_into_an_empty_installation(
 @pytest.mark.slow
 async def test_a_new_secret_logs_nobody_out(production: Production, owner: Person, tmp_path: Path) -> None:
     """In the folder of the installation's `.env`, which stays the host user's; the old secret is kept beside."""
+    await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
     kept = tmp_path / "kept.env"
     shutil.copy(production.environment_file, kept)
     folder = production.environment_file.parent
@@ -107,7 +108,10 @@ async def test_a_new_secret_logs_nobody_out(production: Production, owner: Perso
         await asyncio.to_thread(production.compose, *rotate, *command)
         before, now = (_settings(file) for file in (kept, production.environment_file))
         assert now["JWT_SECRET"] != before["JWT_SECRET"] == now["JWT_SECRET_PREVIOUS"]
-        await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
+        others = _started(production)
+        taken = await asyncio.to_thread(production.upgrade)
+        assert taken.returncode == 0, taken.stderr
+        assert _started(production) == others, "only what the secret concerns was replaced"
 
         async def is_answered() -> bool:
             status = (await owner.http.get("/me")).status_code
@@ -119,7 +123,13 @@ async def test_a_new_secret_logs_nobody_out(production: Production, owner: Perso
         await owner.get("/me")
     finally:
         shutil.copy(kept, production.environment_file)
-        await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
+        await asyncio.to_thread(production.upgrade)
+
+
+def _started(production: Production) -> list[str]:
+    """When what does not sign or check tokens was started."""
+    others = ("postgres", "redis", "ocpp_gateway", "apache")
+    return [each["State"]["StartedAt"] for name in others for each in production.containers(name)]
 
 
 def _settings(file: Path) -> dict[str, str]:

@@ -112,7 +112,7 @@ async def _debugger_greets(port: int) -> bool:
 
 
 async def _demo_charges(project: Project) -> None:
-    """Its profile makes people and a wallbox; the owner logs in as its log says, and sees a session."""
+    """Its profile makes people and a wallbox; the owner logs in as its log says, sees a session, and gets a mail."""
     project = with_demo(project)
     await asyncio.to_thread(project.compose, "up", "--build", "--detach", "demo")
 
@@ -128,6 +128,28 @@ async def _demo_charges(project: Project) -> None:
             return (await http.get("/transactions")).json()["items"]
 
         await eventually(sessions, "the demo's wallbox to charge", 120)
+        asked = await http.post("/auth/reset-request", json={"email": email})
+        assert asked.status_code == 202, asked.text
+
+    async def mails() -> bool:
+        return any((project.folder / "mails").glob("*"))
+
+    await eventually(mails, "the mail in the folder `mails`", 60)
+
+
+@pytest.mark.parametrize("command", [["docker", "compose"], ["docker-compose"]], ids=" ".join)
+@pytest.mark.parametrize("settings", ["", (REPOSITORY / ".env-example").read_text()], ids=["none", "example"])
+@pytest.mark.parametrize("file", ["docker-compose.yaml", "docker-compose.dev.yaml"])
+def test_compose_reads_the_files_without_a_word(
+    environment_file: Path, file: str, settings: str, command: list[str]
+) -> None:
+    """No variable is mandatory, and none is warned of at each command."""
+    if not shutil.which(command[0]):
+        pytest.skip(f"there is no {command[0]} here")
+    environment_file.write_text(settings)
+    project = Project("voltuj-ci-read", file, REPOSITORY, environment_file, command)
+    read = project.compose("config", "--quiet")
+    assert read.stdout + read.stderr == ""
 
 
 @pytest.mark.slow

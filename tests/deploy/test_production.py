@@ -1,8 +1,13 @@
 """A charge point and an owner through Apache: WSS 9000 and HTTPS 443 of the production stack, certificates verified."""
 
+import asyncio
+import base64
 import json
+import re
 import socket
 import ssl
+import uuid
+from typing import Any
 
 import httpx
 import pytest
@@ -11,9 +16,13 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
+from api.events.stream import HEARTBEAT_S
+from ocpp_gateway.settings import Settings
 from tests.deploy.compose import DOMAIN, Production
-from tests.harness.person import Person
+from tests.harness.person import PASSWORD, Person
+from tests.harness.stack import eventually
 from tests.harness.wallbox import Wallbox, while_running
+from tests.integration.events.reader import reading
 
 MIB = 1024 * 1024
 
@@ -102,6 +111,58 @@ async def test_how_busy_apache_is_is_shown_inside_only(production: Production) -
         assert (await http.get(f"http://{outside}:8081/?auto")).status_code == 403
 
 
+async def test_events_pass_at_once(production: Production, owner: Person) -> None:
+    """Nothing on the way keeps what the api streams: an event comes before the next comment would push it out."""
+    async with reading(owner.http) as reader:
+
+        async def is_kept_alive() -> bool:
+            return reader.comments > 0
+
+        await eventually(is_kept_alive, "the comment that keeps the stream open", 2 * HEARTBEAT_S)
+        comments = reader.comments
+        created = await owner.wallbox()
+        async with Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls):
+            await reader.until("charge_point.connected")
+        assert reader.comments == comments
+
+
+def test_what_is_quiet_for_long_is_not_cut_off(production: Production) -> None:
+    """The default of Apache for both is `Timeout`, 75 s."""
+
+    def limit(balancer: str) -> int:
+        members = production.compose("exec", "-T", "apache", "cat", f"/run/apache2/members/{balancer}.conf").stdout
+        return int(re.findall(r" timeout=(\d+)", members)[0])
+
+    [longest] = [each.le for each in Settings.model_fields["gateway_ping_interval_s"].metadata if hasattr(each, "le")]
+    assert limit("gateways") > longest
+    assert limit("apis") > 2 * HEARTBEAT_S
+
+
+@pytest.mark.slow
+async def test_a_tunnel_in_which_nobody_speaks_outlives_what_apache_waits_elsewhere(
+    production: Production, owner: Person
+) -> None:
+    """Neither the gateway nor this charge point pings within Apache's `Timeout` of 75 s."""
+    up = ("up", "--detach", "--no-deps", "--wait", "ocpp_gateway")
+    await asyncio.to_thread(production.compose, *up, environment={"GATEWAY_PING_INTERVAL_S": "3600"})
+    try:
+        created = await owner.wallbox()
+        wallbox = Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls)
+        await wallbox.deliver(call.Heartbeat())
+        await wallbox.disconnect()
+        host = production.ocpp_url.removeprefix("wss://")
+        url = f"wss://{created['identity']}:{created['key']}@{host}/{created['identity']}"
+        async with connect(
+            url, subprotocols=[Subprotocol("ocpp1.6")], ssl=production.tls, ping_interval=None
+        ) as silent:
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(silent.wait_closed(), 80)
+            await silent.send('[2, "1", "Heartbeat", {}]')
+            assert json.loads(await silent.recv())[:2] == [3, "1"]
+    finally:
+        await asyncio.to_thread(production.compose, *up)
+
+
 async def test_http_leads_to_https(production: Production) -> None:
     async with httpx.AsyncClient() as http:
         answer = await http.get(f"http://127.0.0.1:{production.http_port}/docs?x=1")
@@ -135,6 +196,21 @@ def test_tls_suites(production: Production, port: str, suite: str, accepted: boo
         else:
             with pytest.raises(ssl.SSLError, match="handshake failure"):
                 context.wrap_socket(plain, server_hostname=DOMAIN)
+
+
+@pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1:DeprecationWarning")
+@pytest.mark.parametrize("port", ["ocpp", "https"])
+def test_tls_before_1_2_is_refused(production: Production, port: str) -> None:
+    """WP A00: TLS 1.2 or above."""
+    context = production.tls
+    context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+    context.set_ciphers("ALL@SECLEVEL=0")
+    number = production.ocpp_port if port == "ocpp" else production.https_port
+    with (
+        socket.create_connection(("127.0.0.1", number), timeout=10) as plain,
+        pytest.raises(ssl.SSLError, match="alert protocol version"),
+    ):
+        context.wrap_socket(plain, server_hostname=DOMAIN)
 
 
 async def test_forged_forwarding_headers_are_dropped(production: Production) -> None:
@@ -193,11 +269,35 @@ def test_redis_lets_each_service_do_its_own(production: Production) -> None:
     assert "NOAUTH" in anonymous
 
 
-def test_logs_are_structured_and_hold_no_secret(production: Production) -> None:
-    written = production.logs("api", "listener", "ocpp_gateway", "apache")
-    for line in production.environment_file.read_text().splitlines():
-        name, _, value = line.partition("=")
-        if name.endswith(("PASSWORD", "SECRET")):
-            assert value not in written, name
-    for line in filter(None, production.logs("ocpp_gateway").splitlines()):
-        assert isinstance(json.loads(line), dict), line
+async def test_logs_are_structured_and_hold_no_secret(production: Production, owner: Person) -> None:
+    """Requests, charge points and transactions are found by id; keys, passwords, tokens and cards are in none."""
+    created, card, request_id = await owner.wallbox(), await owner.card(), uuid.uuid4().hex
+    async with Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls) as wallbox:
+        await wallbox.boot()
+        started = await wallbox.start(card, 1000)
+        await wallbox.stop(started.transaction_id, 1020, card)
+    answer = await owner.http.get("/transactions", headers={"X-Request-Id": request_id})
+    [transaction] = answer.json()["items"]
+
+    lines = {name: _lines(production, name) for name in ("api", "listener", "ocpp_gateway", "apache")}
+    [request] = [line for line in lines["api"] if line.get("request_id") == request_id]
+    assert (request["event"], request["path"], request["status"]) == ("request", "/api/v1/transactions", 200)
+    of_box = [line for line in lines["listener"] if line.get("charge_point_id") == created["id"]]
+    actions = [line["action"] for line in of_box if line.get("transaction_id") == transaction["id"]]
+    assert actions == ["StartTransaction", "StopTransaction"]
+    events = [line["event"] for line in lines["ocpp_gateway"] if line.get("charge_point_id") == created["id"]]
+    assert events[:1] == ["connected"]
+    assert any(line["path"].endswith(created["identity"]) for line in lines["apache"] if "path" in line)
+
+    written = production.logs(*lines)
+    settings = (line.partition("=") for line in production.environment_file.read_text().splitlines())
+    secret = {name: value for name, _, value in settings if name.endswith(("PASSWORD", "SECRET"))}
+    secret |= {"key": created["key"], "password": PASSWORD, "token": owner.http.headers["Authorization"].split()[1]}
+    secret |= {"Basic": base64.b64encode(f"{created['identity']}:{created['key']}".encode()).decode(), "card": card}
+    assert [name for name, value in secret.items() if value in written] == []
+
+
+def _lines(production: Production, service: str) -> list[dict[str, Any]]:
+    """Apache's own start is plain text of its scripts and of the engine's init."""
+    written = production.logs(service).splitlines()
+    return [json.loads(line) for line in written if service != "apache" or line.startswith("{")]

@@ -34,6 +34,14 @@ BREAK = """
     op.execute("select 1 / 0")
 """
 ROLLED = ("listener", "api", "ocpp_gateway")
+PRESENT, LATER = "voltuj-api:ci-present", "voltuj-api:ci-later"
+OVERRIDE = """
+services:
+  migrate:
+    build: {{ context: "{folder}", dockerfile: Dockerfile }}
+  ocpp_gateway:
+    build: {{ labels: {{ release: next }} }}
+"""
 STORED = """
 select c.identity, t.ocpp_transaction_id, t.status, t.energy_wh, count(distinct m.sampled_at)
 from transactions t join charge_points c on c.id = t.charge_point_id left join meter_values m on m.transaction_id = t.id
@@ -42,21 +50,19 @@ where c.name like '{garages}%' group by 1, 2, 3, 4
 
 
 @contextlib.contextmanager
-def release(
-    production: Production, version: str, folder: Path, upgrade: str, downgrade: str
-) -> Iterator[dict[str, str]]:
-    """Images of a release with one more revision; gives the settings with which compose takes them."""
+def release(production: Production, folder: Path, upgrade: str, downgrade: str) -> Iterator[Path]:
+    """A release with one more revision, to be built by `./upgrade`: the compose file to lay over the present one."""
     folder.mkdir()
     (folder / "next.py").write_text(revision_after(upgrade, downgrade=downgrade))
-    (folder / "Dockerfile").write_text("FROM voltuj-api:ci\nCOPY next.py /voltuj/api/migrations/versions/\n")
-    docker("build", "--quiet", "--tag", f"voltuj-api:{version}", str(folder))
-    docker("tag", "voltuj-ocpp-gateway:ci", f"voltuj-ocpp-gateway:{version}")
-    docker("tag", "voltuj-apache:ci", f"voltuj-apache:{version}")
+    (folder / "Dockerfile").write_text(f"FROM {PRESENT} AS production\nCOPY next.py /voltuj/api/migrations/versions/\n")
+    override = folder / "override.yaml"
+    override.write_text(OVERRIDE.format(folder=folder))
+    docker("tag", "voltuj-api:ci", PRESENT)
     try:
-        yield {"VOLTUJ_VERSION": version}
+        yield override
     finally:
-        for image in ("voltuj-api", "voltuj-ocpp-gateway", "voltuj-apache"):
-            docker("rmi", "--force", f"{image}:{version}")
+        docker("rmi", "--force", PRESENT)
+        production.compose("build")
 
 
 def docker(*arguments: str) -> None:
@@ -90,6 +96,7 @@ class Load:
 
     name: str
     garages: list[Garage]
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
     cards: list[str] = field(default_factory=list)
     """Labels of the cards for which the api said that they are made."""
 
@@ -102,6 +109,9 @@ class Load:
         before, cards = [len(garage.noted) for garage in self.garages], len(self.cards)
 
         async def has_grown() -> bool:
+            for task in self.tasks:
+                if task.done():
+                    task.result()
             sessions = [len(garage.noted) for garage in self.garages]
             return all(now > then for now, then in zip(sessions, before, strict=True)) and len(self.cards) > cards
 
@@ -131,7 +141,8 @@ async def load(production: Production, owner: Person) -> AsyncIterator[Load]:
     for box in boxes:
         await box.connect()
         await box.boot()
-    tasks = [asyncio.create_task(garage.charge(end)) for garage in running.garages]
+    tasks = running.tasks
+    tasks += [asyncio.create_task(garage.charge(end)) for garage in running.garages]
     tasks.append(asyncio.create_task(_make_cards(owner, running.cards, end)))
     try:
         yield running
@@ -161,51 +172,69 @@ async def labels(owner: Person) -> list[str]:
             return found
 
 
-async def roll(production: Production, running: Load, settings: dict[str, str]) -> None:
-    """One service after the other, as docs/production.md says."""
-    for service in ROLLED:
-        await asyncio.to_thread(
-            production.compose, "up", "--detach", "--no-deps", "--wait", service, environment=settings
-        )
-        await running.grows()
-
-
-async def migrate(production: Production, settings: dict[str, str], *command: str) -> subprocess.CompletedProcess[str]:
-    """The one-shot service, with the images of another release."""
-    run = ("run", "--rm", "-T", "migrate", *command)
-    return await asyncio.to_thread(production.compose, *run, check=False, environment=settings)
-
-
-def images(production: Production) -> set[str]:
+def running_images(production: Production) -> dict[str, set[str]]:
     """Which ones api, listener and gateway run from."""
-    return {container["Config"]["Image"] for name in ROLLED for container in production.containers(name)}
+    return {name: {container["Image"] for container in production.containers(name)} for name in ROLLED}
+
+
+def containers(production: Production) -> dict[str, list[str]]:
+    """Of all services that go on running, with when each was started."""
+    services = (*ROLLED, "apache", "postgres", "redis")
+    return {
+        name: [each["Id"] + each["State"]["StartedAt"] for each in production.containers(name)] for name in services
+    }
+
+
+def settle(production: Production) -> None:
+    """Everything as a plain `up` has it, whatever tests before have done with single services."""
+    production.compose("up", "--detach", "--wait")
+
+
+def scale(production: Production, **replicas: int) -> None:
+    """`docker compose up --scale ...`."""
+    wanted = [part for name, count in replicas.items() for part in ("--scale", f"{name}={count}")]
+    production.compose("up", "--detach", "--no-recreate", "--wait", *wanted)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, owner: Person, tmp_path: Path) -> None:
-    with release(production, "ci-next", tmp_path / "next", EXPAND, CONTRACT) as settings:
+    await asyncio.to_thread(settle, production)
+    before, apache = running_images(production), [each["Id"] for each in production.containers("apache")]
+    with release(production, tmp_path / "next", EXPAND, CONTRACT) as next_release:
+        await asyncio.to_thread(scale, production, listener=2)
         async with load(production, owner) as running:
             await running.grows()
             try:
-                migrated = await migrate(production, settings)
-                assert migrated.returncode == 0, migrated.stderr
+                upgraded = await asyncio.to_thread(production.upgrade, override=next_release)
+                assert upgraded.returncode == 0, upgraded.stderr
+                docker("tag", "voltuj-api:ci", LATER)
+                now = running_images(production)
+                assert [each["Id"] for each in production.containers("apache")] == apache, "no tunnel was cut but once"
+                assert all(now[name].isdisjoint(before[name]) for name in ROLLED), "all were replaced"
+                assert len(production.containers("listener")) == 2
+                assert production.query("select version_num from alembic_version") == [[NEXT]]
                 await running.grows()
-                await roll(production, running, settings)
-                assert images(production) == {"voltuj-api:ci-next", "voltuj-ocpp-gateway:ci-next"}
-                [[revision]] = production.query("select version_num from alembic_version")
-                assert revision == NEXT
             finally:
-                await roll(production, running, {})
-                assert images(production) == {"voltuj-api:ci", "voltuj-ocpp-gateway:ci"}
-                cleaned = await migrate(production, settings, "alembic", "downgrade", "-1")
-            assert cleaned.returncode == 0, cleaned.stderr
+                back = await asyncio.to_thread(production.upgrade, "--back")
+                assert back.returncode == 0, back.stderr
+            assert running_images(production) == before
+            as_it_was = containers(production)
+            await asyncio.to_thread(production.compose, "up", "--detach", "--wait", "--scale", "listener=2")
+            assert "of a later release" in production.logs("migrate")
+            assert containers(production) == as_it_was, "nothing was restarted"
+            await running.grows()
+            later = {"VOLTUJ_VERSION": LATER.rpartition(":")[2]}
+            down = ("run", "--rm", "--no-deps", "-T", "migrate", "alembic", "downgrade", "-1")
+            await asyncio.to_thread(production.compose, *down, environment=later)
+            docker("rmi", "--force", LATER)
         noted = [session for garage in running.garages for session in garage.noted]
-        assert len(noted) > 7 * GARAGES
+        assert len(noted) > 3 * GARAGES
         assert sorted(await asyncio.to_thread(stored, production, running.name)) == sorted(noted)
         assert [garage.wallbox.call_errors for garage in running.garages if garage.wallbox.call_errors] == []
         made = [label for label in await labels(owner) if label.startswith(MADE)]
         assert sorted(made) == sorted(running.cards)
+        await asyncio.to_thread(scale, production, listener=1)
 
 
 @pytest.mark.slow
@@ -213,20 +242,60 @@ async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, 
 async def test_a_migration_that_fails_leaves_the_old_release_answering(
     production: Production, owner: Person, tmp_path: Path
 ) -> None:
+    """ADR 0015. What somebody types afterwards does not take the broken release either."""
     created, card = await owner.wallbox(), await owner.card()
-    [[before]] = production.query("select version_num from alembic_version")
-    with release(production, "ci-broken", tmp_path / "broken", BREAK, "pass") as settings:
+    await asyncio.to_thread(settle, production)
+    before = containers(production)
+    [[revision]] = production.query("select version_num from alembic_version")
+    with release(production, tmp_path / "broken", BREAK, "pass") as broken:
         async with Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls) as wallbox:
             await wallbox.boot()
             started = await wallbox.start(card, 1000)
-            failed = await migrate(production, settings)
-            assert failed.returncode != 0
+            failed = await asyncio.to_thread(production.upgrade, override=broken)
+            assert failed.returncode == 1
             assert "division by zero" in failed.stderr
+            assert "The migration failed. No service was replaced" in failed.stderr
             assert production.query("select version_num, to_regclass('novelties') from alembic_version") == [
-                [before, ""]
+                [revision, ""]
             ]
-            assert images(production) == {"voltuj-api:ci", "voltuj-ocpp-gateway:ci"}
             assert (await owner.http.get("/me")).status_code == 200
+            await asyncio.to_thread(production.compose, "up", "--detach", "--wait")
+            assert containers(production) == before
             await wallbox.meter(started.transaction_id, 1010)
             await wallbox.stop(started.transaction_id, 1020, card)
             assert wallbox.closes == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+async def test_where_somebody_typed_up_instead_the_way_back_brings_the_old_release(
+    production: Production, owner: Person, tmp_path: Path
+) -> None:
+    """What ADR 0015 observes of `docker compose up`: it takes the old containers away before it starts `migrate`."""
+    created, card = await owner.wallbox(), await owner.card()
+    async with Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls) as wallbox:
+        await wallbox.boot()
+        started = await wallbox.start(card, 1000)
+        with release(production, tmp_path / "broken", BREAK, "pass") as broken:
+            up = ("up", "--detach", "--build")
+            failed = await asyncio.to_thread(production.compose, *up, check=False, override=broken)
+            assert failed.returncode != 0
+            assert 'service "migrate" didn\'t complete successfully' in failed.stderr
+            assert [each["State"]["Status"] for each in production.containers("api")] == ["created"]
+        back = await asyncio.to_thread(production.upgrade, "--back")
+        assert back.returncode == 0, back.stderr
+        await wallbox.meter(started.transaction_id, 1010)
+        await wallbox.stop(started.transaction_id, 1020, card)
+    [transaction] = (await owner.get("/transactions"))["items"]
+    assert (transaction["status"], transaction["energy_wh"]) == ("stopped", 20)
+
+
+async def test_an_upgrade_with_wrong_settings_touches_nothing(production: Production, owner: Person) -> None:
+    before = containers(production)
+    wrong = {"POSTGRES_PASSWORD": "short"}
+    refused = await asyncio.to_thread(production.upgrade, environment=wrong)
+    assert refused.returncode == 1
+    assert "POSTGRES_PASSWORD is shorter than 24 characters" in refused.stderr
+    assert "The settings are wrong. No service was replaced" in refused.stderr
+    assert containers(production) == before
+    assert (await owner.http.get("/me")).status_code == 200

@@ -1,6 +1,9 @@
 """Every revision goes up and down on a real database, and the restricted role cannot do what it must not."""
 
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,6 +33,36 @@ def test_replicas_may_migrate_at_once(empty_database: DatabaseUrls) -> None:
     for run in runs:
         assert run.result().returncode == 0, run.result().stderr
     assert "(head)" in alembic(empty_database, "current").stdout
+
+
+async def test_what_a_later_release_migrated_is_left_as_it_is(empty_database: DatabaseUrls) -> None:
+    """The command of production: on the way back to an older release it has nothing to do, and does not fail."""
+    migrated = migrate(empty_database)
+    assert migrated.returncode == 0, migrated.stderr
+    assert "(head)" in alembic(empty_database, "current").stdout
+    assert migrate(empty_database).returncode == 0
+    connection = await asyncpg.connect(empty_database.owner)
+    try:
+        await connection.execute("update alembic_version set version_num = 'ffffffffffff'")
+        left = migrate(empty_database)
+        assert (left.returncode, "nothing to migrate" in left.stdout) == (0, True), left.stderr
+        assert await connection.fetchval("select version_num from alembic_version") == "ffffffffffff"
+        await connection.execute("update alembic_version set version_num = 'a7d3e9b1c504'")
+        assert migrate(empty_database).returncode != 0, "tables of a later revision are there already"
+    finally:
+        await connection.close()
+
+
+def migrate(urls: DatabaseUrls) -> subprocess.CompletedProcess[str]:
+    """`python -m api.migrations`, as the service `migrate` of docker-compose.yaml does."""
+    return subprocess.run(
+        [sys.executable, "-m", "api.migrations"],
+        cwd=REPOSITORY,
+        env={**os.environ, "DATABASE_URL": urls.application, "MIGRATIONS_DATABASE_URL": urls.owner},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 async def test_a_price_of_a_charge_point_becomes_a_version_of_its_own_tariff(empty_database: DatabaseUrls) -> None:

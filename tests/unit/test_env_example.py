@@ -15,6 +15,8 @@ ASSIGNMENT = re.compile(r"^#?([A-Z0-9_]+)=(.*)$", re.MULTILINE)
 INTERPOLATED = re.compile(r"\$\{([A-Z0-9_]+)(?::-([^${}]*)\}|[:}])")
 """A name and, where it is plain text, its default."""
 SETTINGS: list[type[BaseSettings]] = [api.settings.Settings, ocpp_gateway.settings.Settings]
+FIXED = {"API_HOST", "API_PORT", "GATEWAY_HOST", "GATEWAY_PORT", "GATEWAY_OPERATIONS_PORT", "WEBHOOK_LOOPBACK"}
+"""What production does not leave to its operator: the images say it, or the default stands."""
 
 
 def explained() -> dict[str, str]:
@@ -31,6 +33,12 @@ def test_every_setting_is_there_and_no_other() -> None:
     assert set(explained()) == fields | {name for name, _ in interpolated()}
 
 
+def test_every_setting_reaches_the_containers_of_production() -> None:
+    given = set(re.findall(r"(?m)^ +([A-Z0-9_]+): ", (REPOSITORY / "docker-compose.yaml").read_text()))
+    fields = {name.upper() for settings in SETTINGS for name in settings.model_fields}
+    assert fields - given == FIXED
+
+
 def test_compose_uses_the_defaults_shown() -> None:
     """DOMAIN is an example; without it the stack does not start."""
     for name, default in interpolated():
@@ -43,7 +51,7 @@ def test_compose_asks_for_no_setting_before_it_obeys() -> None:
     for file in ("docker-compose.yaml", "docker-compose.dev.yaml"):
         text = (REPOSITORY / file).read_text()
         assert "?" not in re.sub(r"(?m)#.*$", "", text), file
-        assert not re.findall(r"\$\{[A-Z0-9_]+\}", text), "without a default compose warns at each command"
+        assert not re.findall(r"\$\{[A-Z0-9_]+\}|\$[A-Z0-9_]", text), "without a default compose warns at each command"
 
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=lambda settings: settings.__module__)
