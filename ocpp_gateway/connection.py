@@ -4,6 +4,7 @@ No rule of OCPP lives here (`rpc`), and nothing of WebSocket (`websocket`).
 """
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Iterable
@@ -45,6 +46,7 @@ REPLACED: Final = (1008, "a newer connection of this charge point replaced this 
 CHANGED: Final = (1008, "access of this charge point changed")
 UNAVAILABLE: Final = (1013, "try again later")
 RESTART: Final = (1012, "service restart")
+TRY_AGAIN: Final = frozenset({429, 503})
 
 
 @dataclass(slots=True)
@@ -79,6 +81,11 @@ class Services:
         """Whether an answer of the api can be hoped for."""
         return self.bus.subscribed and len(self.forwarding.listeners) > 0
 
+    @property
+    def is_saturated(self) -> bool:
+        """Whether those who are here are as many as can be served."""
+        return self.forwarding.is_saturated or len(self.sockets) > self.settings.gateway_most_connections
+
 
 class Connection(WebSocket):
     """`epoch` is 0 and `session` None until the api has let it in."""
@@ -92,6 +99,8 @@ class Connection(WebSocket):
         self.session: rpc.Session | None = None
         self._services = services
         self._call_id = ""
+        self._held_back = False
+        """Its CALL had to wait for a slot: the socket is not read until that CALL is answered."""
         self._command_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -117,6 +126,8 @@ class Connection(WebSocket):
             self._tell_refused(verdict, request)
         elif self._services.draining or not self._services.can_ask:
             self._refuse(handshake.UNAVAILABLE)
+        elif self._services.is_saturated:
+            self._refuse(handshake.SATURATED)
         else:
             self.identity = verdict.identity
             shown = (headers.get_all("X-Client-Verify"), headers.get_all("X-Client-Certificate"))
@@ -183,7 +194,8 @@ class Connection(WebSocket):
 
     def _refuse(self, refusal: handshake.Refusal) -> None:
         if self.is_waiting:
-            self.refuse(refusal.status, refusal.text, refusal.headers)
+            again = (handshake.retry_after(random.random()),) if refusal.status in TRY_AGAIN else ()  # noqa: S311 - spreads load, hides nothing
+            self.refuse(refusal.status, refusal.text, (*refusal.headers, *again))
             self._services.metrics.handshakes.labels(refusal.result).inc()
             log.info("refused", identity=self.identity, peer=self.peer, status=refusal.status, reason=refusal.result)
 
@@ -195,8 +207,8 @@ class Connection(WebSocket):
             self._carry_out(self.session.receive(data, time.time()))
 
     def wants_more(self) -> bool:
-        """As the session says."""
-        return self.session is None or self.session.wants_more
+        """As the session says, and nothing while its CALL waits for its turn with all the others'."""
+        return not self._held_back and (self.session is None or self.session.wants_more)
 
     def _carry_out(self, effects: Iterable[rpc.Effect]) -> None:
         metrics = self._services.metrics
@@ -236,11 +248,12 @@ class Connection(WebSocket):
             refused_description=effect.flaw.description if effect.flaw is not None else "",
             tolerance=_tolerance(effect.judged),
         )
-        self._services.forwarding.ask(question, self.charge_point_id, wait_s, self._on_call_outcome)
+        sent = self._services.forwarding.ask(question, self.charge_point_id, wait_s, self._on_call_outcome)
+        self._held_back = not sent
 
     def _on_call_outcome(self, outcome: Outcome | None) -> None:
         """Without an outcome we cannot process, which is no CALLERROR: it keeps the message and comes back."""
-        self._call_id = ""
+        self._call_id, self._held_back = "", False
         if self.session is None or not self.is_open:
             return
         if isinstance(outcome, CallOutcome):

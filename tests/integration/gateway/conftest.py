@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -50,6 +51,12 @@ class Running:
         await writer.wait_closed()
         head, _, body = text.partition("\r\n\r\n")
         return int(head.split(" ")[1]), body
+
+    async def shows(self, line: str) -> None:
+        """Waits until /metrics has this line."""
+        async with asyncio.timeout(WAIT_S):
+            while line not in (await self.get("/metrics"))[1].splitlines():
+                pass
 
     async def ready(self) -> None:
         """Waits for /readyz."""
@@ -110,7 +117,13 @@ async def start_gateway(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
     started: list[Running] = []
 
     async def start(
-        *, timing: Timing = QUICK, ready: bool = True, url: str = redis_url, ping_s: float = 30, proxies: str = ""
+        *,
+        timing: Timing = QUICK,
+        ready: bool = True,
+        url: str = redis_url,
+        ping_s: float = 30,
+        proxies: str = "",
+        **bounds: Any,
     ) -> Running:
         settings = Settings(
             redis_url=SecretStr(url),
@@ -120,6 +133,7 @@ async def start_gateway(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
             gateway_operations_port=0,
             gateway_ping_interval_s=ping_s,
             gateway_trusted_proxies=[ip_network(proxies)] if proxies else [],
+            **bounds,
         )
         gateway = Gateway(settings, timing)
         started.append(Running(*await gateway.start(), gateway=gateway))
