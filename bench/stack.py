@@ -100,6 +100,7 @@ class Stack:
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "GATEWAY_OPERATIONS_PORT": str(operations_port),
+            "GATEWAY_HANDSHAKES_PER_MINUTE": "0",
         }
         process = self._spawn("gateway", ["-m", "ocpp_gateway"], settings)
         self._until(process, lambda: _is_ready(f"http://127.0.0.1:{operations_port}/readyz"))

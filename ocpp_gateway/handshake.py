@@ -54,6 +54,7 @@ WRONG_KEY = Refusal(
     (("WWW-Authenticate", 'Basic realm="OCPP"'),),
 )
 UNAVAILABLE = Refusal(503, "unavailable", "The central system cannot serve you now, try again later.\n")
+TOO_OFTEN = Refusal(429, "too_often", "Too many connection attempts, try again later.\n")
 SATURATED = Refusal(503, "saturated", "The central system has too much to do now, try again later.\n")
 REFUSALS: Mapping[str, Refusal] = {
     "unknown_identity": Refusal(404, "unknown_identity", "No charge point of this identity is known here.\n"),

@@ -92,7 +92,8 @@ async def start_process(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
 
     async def start(**environment: str) -> Running:
         own = {"REDIS_URL": redis_url, "REDIS_PREFIX": redis_prefix, "GATEWAY_HOST": "127.0.0.1"}
-        own |= {"GATEWAY_PORT": "0", "GATEWAY_OPERATIONS_PORT": "0"} | environment
+        own |= {"GATEWAY_PORT": "0", "GATEWAY_OPERATIONS_PORT": "0", "GATEWAY_HANDSHAKES_PER_MINUTE": "0"}
+        own |= environment
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ocpp_gateway"), stdout=asyncio.subprocess.PIPE, env=os.environ | own
         )
@@ -133,7 +134,7 @@ async def start_gateway(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
             gateway_operations_port=0,
             gateway_ping_interval_s=ping_s,
             gateway_trusted_proxies=[ip_network(proxies)] if proxies else [],
-            **bounds,
+            **{"gateway_handshakes_per_minute": 0, **bounds},
         )
         gateway = Gateway(settings, timing)
         started.append(Running(*await gateway.start(), gateway=gateway))
