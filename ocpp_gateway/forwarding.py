@@ -96,16 +96,16 @@ class Forwarding:
             self._keep(note)
 
     def answered(self, outcome: Outcome) -> None:
-        """An outcome came back; one that nobody waits for any more frees its slot and is dropped."""
-        free = self._in_flight.release(outcome.id)
+        """An outcome came back; one that nobody waits for any more is dropped. Its slot goes to whose turn it is."""
         pending = self._pending.pop(outcome.id, None)
-        if pending is not None:
-            self._in_flight.give_up(outcome.id)
-            self._watched.pop(outcome.id, None)
-            self._metrics.latency.observe(self._loop.time() - pending.asked_at)
-            pending.done(outcome)
-        for channel in free:
+        self._in_flight.give_up(outcome.id)
+        for channel in self._in_flight.release(outcome.id):
             self._fill(channel)
+        if pending is None:
+            return
+        self._watched.pop(outcome.id, None)
+        self._metrics.latency.observe(self._loop.time() - pending.asked_at)
+        pending.done(outcome)
 
     def unheard(self, channel: str, messages: list[Message]) -> None:
         """A PUBLISH reached nobody: that listener is gone, or Redis is; another is taken at once."""

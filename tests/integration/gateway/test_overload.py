@@ -71,6 +71,17 @@ async def test_starts_and_stops_go_before_readings(crowd: Crowd) -> None:
     assert crowd.arrived() == ["A", "D", "E", "C", "B"]
 
 
+async def test_one_who_sends_without_waiting_overtakes_nobody(crowd: Crowd) -> None:
+    """Its next CALL would be there the moment the slot of its last one is free."""
+    await crowd.connect("A", "B")
+    await crowd.send("A", "MeterValues", METER_VALUES, waiting=0)
+    await crowd.boxes["A"].send([2, "again", "MeterValues", METER_VALUES])
+    await crowd.send("B", "MeterValues", METER_VALUES, waiting=1)
+    for message_id in ("A", "B", "again"):
+        await crowd.answer(message_id)
+    assert crowd.arrived() == ["A", "B", "again"]
+
+
 async def test_a_socket_whose_call_waits_is_not_read(crowd: Crowd) -> None:
     """Ten unreadable frames in a row close a connection that is read."""
     await crowd.connect("A", "B", "C")
