@@ -11,8 +11,8 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate walk schemathesis mutation deploy-test bench bench-rest bench-tunnels \
-	check audit sbom lock format clean
+.PHONY: help run test conformance fuzz faults overload simulate walk schemathesis mutation deploy-test bench bench-rest \
+	bench-tunnels check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -52,6 +52,9 @@ fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 
 faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that nothing is lost (SESSIONS=10000 SEED=1)
 	@$(BIN)/python -m tests.faults.campaign --sessions $(or $(SESSIONS),1000) --seed $(or $(SEED),1)
+
+overload: $(DEV_STAMP) ## ten times as many talk as there are slots; bounds, order, recovery (SECONDS=20 SEED=1)
+	@$(BIN)/python -m tests.overload --seconds $(or $(SECONDS),20) --seed $(or $(SEED),1) $(ARGS)
 
 schemathesis: $(DEV_STAMP) ## ask every operation of the REST API as owner, guest and operator (EXAMPLES=50 SEED=1)
 	@$(BIN)/python -m tests.openapi --examples $(or $(EXAMPLES),50) $(if $(SEED),--seed $(SEED))

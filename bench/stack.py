@@ -102,6 +102,7 @@ class Stack:
             "GATEWAY_HOST": "127.0.0.1",
             "GATEWAY_PORT": str(port),
             "GATEWAY_OPERATIONS_PORT": str(operations_port),
+            "GATEWAY_HANDSHAKES_PER_MINUTE": "0",
         }
         process = self._spawn("gateway", ["-m", "ocpp_gateway"], settings)
         self._until(process, lambda: _is_ready(f"http://127.0.0.1:{operations_port}/readyz"))
@@ -170,18 +171,7 @@ class Stack:
     async def _make_charge_points(self, numbers: range) -> None:
         connection = await self.connect()
         try:
-            async with connection.transaction():
-                owner, driver = [await _user(connection, f"{who}-{numbers.start}@bench") for who in ("owner", "driver")]
-                digest = hashlib.sha256(self.key.encode()).digest()
-                names = [identity(number) for number in numbers]
-                rows = await connection.fetch(CHARGE_POINTS, owner, digest, names)
-                ids = [row["id"] for row in rows]
-                since = datetime.now(UTC) - timedelta(days=60)
-                await connection.execute(TARIFFS, ids, orjson.dumps(TARIFF).decode(), since)
-                await connection.execute(GRANTS, ids, driver, since)
-                tags = [id_tag(number, place) for number in numbers for place in (IDLE_CONNECTOR, SESSION_CONNECTOR)]
-                await connection.execute(ID_TAGS, driver, tags)
-            await connection.execute("analyze")
+            await insert_charge_points(connection, self.key, numbers)
         finally:
             await connection.close()
 
@@ -204,6 +194,22 @@ class Stack:
         if self._database is None:
             raise BenchError("PostgreSQL is not started")
         return await asyncpg.connect(self._database.owner)
+
+
+async def insert_charge_points(connection: asyncpg.Connection, key: str, numbers: range) -> None:
+    """They share an owner, a driver and a key."""
+    async with connection.transaction():
+        owner, driver = [await _user(connection, f"{who}-{numbers.start}@bench") for who in ("owner", "driver")]
+        digest = hashlib.sha256(key.encode()).digest()
+        names = [identity(number) for number in numbers]
+        rows = await connection.fetch(CHARGE_POINTS, owner, digest, names)
+        ids = [row["id"] for row in rows]
+        since = datetime.now(UTC) - timedelta(days=60)
+        await connection.execute(TARIFFS, ids, orjson.dumps(TARIFF).decode(), since)
+        await connection.execute(GRANTS, ids, driver, since)
+        tags = [id_tag(number, place) for number in numbers for place in (IDLE_CONNECTOR, SESSION_CONNECTOR)]
+        await connection.execute(ID_TAGS, driver, tags)
+    await connection.execute("analyze")
 
 
 CHARGE_POINTS: Final = """

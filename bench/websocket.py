@@ -16,6 +16,16 @@ TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 FINAL_FRAME: Final = 0x80
 
 
+class RefusedError(ConnectionError):
+    """The handshake was answered with something else than 101."""
+
+    def __init__(self, head: bytes) -> None:
+        lines = head.decode(errors="replace").split("\r\n")
+        super().__init__(lines[0])
+        self.status = int([*lines[0].split(" "), "0"][1])
+        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+
+
 def frame(opcode: int, payload: bytes) -> bytes:
     """One masked frame."""
     size = len(payload)
@@ -95,7 +105,7 @@ class Link(asyncio.Protocol):
             return False
         status = head.split(b"\r\n", 1)[0].decode(errors="replace")
         if " 101 " not in f"{status} ":
-            self.opened.set_exception(ConnectionError(status))
+            self.opened.set_exception(RefusedError(head))
             self.close()
             return False
         self._is_open, self._buffer = True, rest

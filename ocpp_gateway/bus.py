@@ -25,6 +25,8 @@ REPLY_TIMEOUT_S = 3.0
 RETRY_S = (0.05, 0.1, 0.2, 0.5, 1.0)
 MAX_OUTBOX = 50_000
 """Messages that wait for one PUBLISH; beyond it they count as unheard."""
+CONGESTED = 5_000
+"""From here on what nobody waits for leaves the room to what somebody waits for."""
 MAX_BATCH = 500
 """Messages in one PUBLISH, so that none becomes too large for Redis or blocks a listener for long."""
 
@@ -70,6 +72,11 @@ class Bus:
         self._wake.set()
         self._idle.clear()
         return True
+
+    @property
+    def is_congested(self) -> bool:
+        """Whether Redis takes less than is sent."""
+        return self._waiting >= CONGESTED
 
     async def publish(self, unheard: Callable[[str, list[Message]], None]) -> None:
         """Publishes what is sent, for ever: one PUBLISH a turn and channel. `unheard` takes what reached nobody.

@@ -4,10 +4,12 @@ No rule of OCPP lives here (`rpc`), and nothing of WebSocket (`websocket`).
 """
 
 import asyncio
+import random
 import time
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -18,6 +20,7 @@ from ocpp_gateway import handshake, rpc
 from ocpp_gateway.bus import Bus
 from ocpp_gateway.forwarding import Forwarding, Outcome
 from ocpp_gateway.frames import MAX_FRAME_BYTES
+from ocpp_gateway.knocks import Knocks
 from ocpp_gateway.message_log import MessageLog
 from ocpp_gateway.metrics import Metrics
 from ocpp_gateway.registry import Registry
@@ -45,6 +48,7 @@ REPLACED: Final = (1008, "a newer connection of this charge point replaced this 
 CHANGED: Final = (1008, "access of this charge point changed")
 UNAVAILABLE: Final = (1013, "try again later")
 RESTART: Final = (1012, "service restart")
+TRY_AGAIN: Final = frozenset({HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 
 
 @dataclass(slots=True)
@@ -63,8 +67,10 @@ class Services:
     draining: bool = False
     limits: Limits = field(init=False)
     """Of each socket."""
+    knocks: Knocks = field(init=False)
 
     def __post_init__(self) -> None:
+        self.knocks = Knocks(self.settings.gateway_handshakes_per_minute)
         self.limits = Limits(
             handshake_s=self.timing.handshake_s,
             close_s=self.timing.close_s,
@@ -79,6 +85,11 @@ class Services:
         """Whether an answer of the api can be hoped for."""
         return self.bus.subscribed and len(self.forwarding.listeners) > 0
 
+    @property
+    def is_saturated(self) -> bool:
+        """Whether those who are here are as many as can be served."""
+        return self.forwarding.is_saturated or len(self.sockets) > self.settings.gateway_most_connections
+
 
 class Connection(WebSocket):
     """`epoch` is 0 and `session` None until the api has let it in."""
@@ -87,11 +98,15 @@ class Connection(WebSocket):
         super().__init__(services.limits)
         self.charge_point_id = ""
         self.identity = ""
+        self.address = ""
+        """The charge point's own, also behind a proxy."""
         self.epoch = 0
         self.since = 0.0
         self.session: rpc.Session | None = None
         self._services = services
         self._call_id = ""
+        self._held_back = False
+        """Its CALL had to wait for a slot: the socket is not read until that CALL is answered."""
         self._command_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -109,32 +124,36 @@ class Connection(WebSocket):
     def on_request(self, request: Request) -> None:
         """J 3: what can be judged without the api is judged at once, the rest by the api."""
         headers = request.headers
-        offered = [name for value in headers.get_all("Sec-WebSocket-Protocol") for name in parse_subprotocol(value)]
         prefix = self._services.settings.gateway_path_prefix
+        self.address, secure = self._origin(request)
+        self.identity = handshake.identity_of(request.path, prefix) or ""
+        if not self._services.knocks.admits(self.address, self.identity, self._loop.time()):
+            self._refuse(handshake.TOO_OFTEN)
+            return
+        offered = [name for value in headers.get_all("Sec-WebSocket-Protocol") for name in parse_subprotocol(value)]
         verdict = handshake.check(request.path, offered, headers.get_all("Authorization"), prefix=prefix)
         if isinstance(verdict, handshake.Refusal):
             self._refuse(verdict)
-            self._tell_refused(verdict, request)
+            self._tell_refused(verdict)
         elif self._services.draining or not self._services.can_ask:
             self._refuse(handshake.UNAVAILABLE)
+        elif self._services.is_saturated:
+            self._refuse(handshake.SATURATED)
         else:
-            self.identity = verdict.identity
             shown = (headers.get_all("X-Client-Verify"), headers.get_all("X-Client-Certificate"))
             trusted = self._services.settings.gateway_trusted_proxies
-            address, secure = self._origin(request)
             certificate = handshake.client_certificate(self.peer, *shown, trusted)
-            self._ask_to_connect(verdict, address, secure=secure, certificate=certificate)
+            self._ask_to_connect(verdict, self.address, secure=secure, certificate=certificate)
 
     def _origin(self, request: Request) -> tuple[str, bool]:
         headers = request.headers
         forwarded = (headers.get_all("X-Forwarded-For"), headers.get_all("X-Forwarded-Proto"))
         return handshake.origin(self.peer, *forwarded, self._services.settings.gateway_trusted_proxies)
 
-    def _tell_refused(self, refusal: handshake.Refusal, request: Request) -> None:
+    def _tell_refused(self, refusal: handshake.Refusal) -> None:
         """So that its owner can be told why it does not come in."""
-        identity = handshake.identity_of(request.path, self._services.settings.gateway_path_prefix)
-        if identity is not None:
-            self._services.remarks.refused(identity, refusal.result, self._origin(request)[0])
+        if self.identity:
+            self._services.remarks.refused(self.identity, refusal.result, self.address)
 
     def on_refused(self, status: int) -> None:
         """Counted only."""
@@ -182,8 +201,14 @@ class Connection(WebSocket):
         log.info("connected", identity=self.identity, charge_point_id=self.charge_point_id, epoch=self.epoch)
 
     def _refuse(self, refusal: handshake.Refusal) -> None:
+        is_later = refusal.status in TRY_AGAIN
+        if not is_later:
+            self._services.knocks.failed(self.address, self.identity, self._loop.time())
         if self.is_waiting:
-            self.refuse(refusal.status, refusal.text, refusal.headers)
+            if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE:
+                self._services.knocks.give_back(self.address, self._loop.time())
+            again = (handshake.retry_after(random.random()),) if is_later else ()  # noqa: S311 - spreads load only
+            self.refuse(refusal.status, refusal.text, (*refusal.headers, *again))
             self._services.metrics.handshakes.labels(refusal.result).inc()
             log.info("refused", identity=self.identity, peer=self.peer, status=refusal.status, reason=refusal.result)
 
@@ -195,8 +220,8 @@ class Connection(WebSocket):
             self._carry_out(self.session.receive(data, time.time()))
 
     def wants_more(self) -> bool:
-        """As the session says."""
-        return self.session is None or self.session.wants_more
+        """As the session says, and nothing while its CALL waits for its turn with all the others'."""
+        return not self._held_back and (self.session is None or self.session.wants_more)
 
     def _carry_out(self, effects: Iterable[rpc.Effect]) -> None:
         metrics = self._services.metrics
@@ -236,11 +261,12 @@ class Connection(WebSocket):
             refused_description=effect.flaw.description if effect.flaw is not None else "",
             tolerance=_tolerance(effect.judged),
         )
-        self._services.forwarding.ask(question, self.charge_point_id, wait_s, self._on_call_outcome)
+        sent = self._services.forwarding.ask(question, self.charge_point_id, wait_s, self._on_call_outcome)
+        self._held_back = not sent
 
     def _on_call_outcome(self, outcome: Outcome | None) -> None:
         """Without an outcome we cannot process, which is no CALLERROR: it keeps the message and comes back."""
-        self._call_id = ""
+        self._call_id, self._held_back = "", False
         if self.session is None or not self.is_open:
             return
         if isinstance(outcome, CallOutcome):

@@ -2,14 +2,16 @@
 
 A question (ChargePointCall, Connect) is asked until it is answered or its deadline passes; a note (CommandOutcome,
 Disconnected, a remark) is delivered to any listener, waiting a bounded time where none is up. No socket, no Redis.
+A listener gets only as many questions as it has slots (`in_flight`); the others wait here, by rank, to their deadline.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ocpp_gateway.bus import Bus
+from ocpp_gateway.in_flight import InFlight, rank
 from ocpp_gateway.listeners import Listeners
 from ocpp_gateway.metrics import Metrics
 from ocpp_gateway.timing import Timing
@@ -53,8 +55,12 @@ class _Pending:
 class Forwarding:
     """Every question and note of one gateway that is on its way. Times are the event loop's."""
 
-    def __init__(self, bus: Bus, listeners: Listeners, timing: Timing, metrics: Metrics) -> None:
+    def __init__(
+        self, bus: Bus, listeners: Listeners, timing: Timing, metrics: Metrics, *, in_flight: int, waiting: int
+    ) -> None:
         self.listeners = listeners
+        self._in_flight = InFlight(in_flight)
+        self._most_waiting = waiting
         self._bus = bus
         self._timing = timing
         self._metrics = metrics
@@ -66,8 +72,8 @@ class Forwarding:
         """Questions whose deadline no attempt ends in time: nobody is up, all have missed, or it is near."""
         self._notes: deque[Note] = deque()
 
-    def ask(self, question: Question, key: str, wait_s: float, done: Callable[[Outcome | None], None]) -> None:
-        """Calls `done` once, later: with the outcome, or with None when `wait_s` is over.
+    def ask(self, question: Question, key: str, wait_s: float, done: Callable[[Outcome | None], None]) -> bool:
+        """Calls `done` once, later: with the outcome, or with None when `wait_s` is over. False where it must wait.
 
         `key` (the charge point) picks the listener, so that everything of one charge point goes to the same.
         """
@@ -75,6 +81,12 @@ class Forwarding:
         pending = _Pending(question, key, now, now + wait_s, done)
         self._pending[question.id] = pending
         self._attempt(pending, now)
+        return bool(pending.listener)
+
+    @property
+    def is_saturated(self) -> bool:
+        """Whether so many questions wait for a slot that nobody new should be let in."""
+        return self._in_flight.waiting >= self._most_waiting
 
     def tell(self, note: Note) -> None:
         """Delivers `note` to a listener, now or when one is up."""
@@ -84,8 +96,11 @@ class Forwarding:
             self._keep(note)
 
     def answered(self, outcome: Outcome) -> None:
-        """An outcome came back; one that nobody waits for any more is dropped."""
+        """An outcome came back; one that nobody waits for any more is dropped. Its slot goes to whose turn it is."""
         pending = self._pending.pop(outcome.id, None)
+        self._in_flight.give_up(outcome.id)
+        for channel in self._in_flight.release(outcome.id):
+            self._fill(channel)
         if pending is None:
             return
         self._watched.pop(outcome.id, None)
@@ -98,11 +113,13 @@ class Forwarding:
         now = self._loop.time()
         for message in messages:
             if isinstance(message, ChargePointCall | Connect):
+                self._in_flight.unheard(channel, message.id)
                 pending = self._pending.get(message.id)
                 if pending is not None and pending.listener == channel:
                     self._attempt(pending, now)
             elif isinstance(message, Note):
                 self._keep(message)
+        self._move([channel], now)
 
     def members(self, channels: list[str]) -> None:
         """Redis was asked who is up: what waits for a listener starts again."""
@@ -110,10 +127,13 @@ class Forwarding:
         self._metrics.listeners.set(len(self.listeners))
         now = self._loop.time()
         self._metrics.avoided.set(self.listeners.avoided(now))
+        self._move([channel for channel in self._in_flight.awaited if channel not in self.listeners], now)
         if not len(self.listeners):
             return
-        for pending in [pending for pending in self._watched.values() if not pending.listener]:
-            self._attempt(pending, now)
+        idle = [pending for pending in self._watched.values() if not pending.listener]
+        for pending in sorted(idle, key=lambda pending: rank(pending.question)):
+            if not self._in_flight.waits(pending.question.id):
+                self._attempt(pending, now)
         notes, self._notes = self._notes, deque()
         for note in notes:
             self.tell(note)
@@ -121,21 +141,30 @@ class Forwarding:
     def tick(self) -> None:
         """Ends the attempts and the questions whose time is over."""
         now = self._loop.time()
+        missed: set[str] = set()
         while self._attempts and self._attempts[0][0] <= now:
             _, question_id, attempt = self._attempts.popleft()
             pending = self._pending.get(question_id)
             if pending is not None and pending.listener and pending.attempt == attempt:
+                missed.add(pending.listener)
                 self.listeners.missed(pending.listener, now)
                 pending.tried.append(pending.listener)
                 self._metrics.misses.inc()
                 self._attempt(pending, now)
         for pending in [pending for pending in self._watched.values() if pending.deadline <= now]:
             self._expire(pending)
+        if len(self.listeners) > 1:
+            self._move(missed, now)
+        for channel in self._in_flight.overdue(now):
+            self._fill(channel)
+        self._metrics.in_flight.set(len(self._in_flight))
+        self._metrics.waiting.set(self._in_flight.waiting)
 
     def abandon(self, question_id: str) -> None:
-        """Nobody waits for this answer any more."""
+        """Nobody waits for this answer any more; where a listener has the question, its slot stays taken."""
         self._pending.pop(question_id, None)
         self._watched.pop(question_id, None)
+        self._in_flight.give_up(question_id)
 
     @property
     def open_questions(self) -> int:
@@ -159,7 +188,12 @@ class Forwarding:
             self._watched[pending.question.id] = pending
 
     def _send(self, pending: _Pending, channel: str, now: float) -> bool:
-        if not self._bus.send(channel, pending.question):
+        question = pending.question
+        if not self._in_flight.take(channel, question.id, pending.deadline):
+            self._in_flight.wait(channel, question.id, rank(question))
+            return False
+        if not self._bus.send(channel, question):
+            self._in_flight.unheard(channel, question.id)
             return False
         over = now + self._timing.attempt_s
         pending.listener = channel
@@ -172,6 +206,17 @@ class Forwarding:
             self._watched.pop(pending.question.id, None)
         self._attempts.append((over, pending.question.id, pending.attempt))
         return True
+
+    def _fill(self, channel: str) -> None:
+        """Whose turn it is takes the slots that are free."""
+        now = self._loop.time()
+        while (question_id := self._in_flight.next(channel)) is not None:
+            self._attempt(self._pending[question_id], now)
+
+    def _move(self, channels: Iterable[str], now: float) -> None:
+        """Who waits for one of these listeners is told where to go now."""
+        for question_id in self._in_flight.leave(channels):
+            self._attempt(self._pending[question_id], now)
 
     def _expire(self, pending: _Pending) -> None:
         self._metrics.expired.inc()

@@ -14,7 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 SUBPROTOCOL = "ocpp1.6"
 LONGEST_IDENTITY = 48
-RETRY_AFTER_S = 10
+RETRY_AFTER_S = (10, 30)
+"""From and to: many who are sent away together are not to come again together."""
 _HEX_KEY = re.compile(rb"(?:[0-9A-Fa-f]{2}){16,20}")
 _PEM = re.compile(rb"-----BEGIN CERTIFICATE-----(.+?)-----END CERTIFICATE-----", re.DOTALL)
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
@@ -52,12 +53,9 @@ WRONG_KEY = Refusal(
     "Basic authentication needed: the charge point identity as user name and its AuthorizationKey as password.\n",
     (("WWW-Authenticate", 'Basic realm="OCPP"'),),
 )
-UNAVAILABLE = Refusal(
-    503,
-    "unavailable",
-    "The central system cannot serve you now, try again later.\n",
-    (("Retry-After", str(RETRY_AFTER_S)),),
-)
+UNAVAILABLE = Refusal(503, "unavailable", "The central system cannot serve you now, try again later.\n")
+TOO_OFTEN = Refusal(429, "too_often", "Too many connection attempts, try again later.\n")
+SATURATED = Refusal(503, "saturated", "The central system has too much to do now, try again later.\n")
 REFUSALS: Mapping[str, Refusal] = {
     "unknown_identity": Refusal(404, "unknown_identity", "No charge point of this identity is known here.\n"),
     "wrong_key": WRONG_KEY,
@@ -68,6 +66,12 @@ REFUSALS: Mapping[str, Refusal] = {
     "refused": Refusal(403, "refused", "This charge point may not connect now.\n"),
 }
 """By `wire.ConnectOutcome.status`; a status that this release does not know is answered like "refused"."""
+
+
+def retry_after(chance: float) -> tuple[str, str]:
+    """The header that says when to come again; `chance` from 0 to 1 spreads it."""
+    soonest_s, latest_s = RETRY_AFTER_S
+    return "Retry-After", str(round(soonest_s + chance * (latest_s - soonest_s)))
 
 
 def check(

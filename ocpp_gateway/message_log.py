@@ -16,7 +16,8 @@ from wire.messages import LoggedFrame
 
 FLUSH_AT = 200
 MAX_BUFFERED = 5_000
-"""Reached only while no listener is up."""
+MAX_BUFFERED_BYTES = 8 * 1024 * 1024
+"""Both are reached only while no listener is up or Redis takes less than comes."""
 
 
 class MessageLog:
@@ -29,29 +30,31 @@ class MessageLog:
         self._dropped = metrics.dropped.labels(LoggedFrame.__name__)
         self._loop = asyncio.get_running_loop()
         self._frames: list[LoggedFrame] = []
+        self._bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, frame: LoggedFrame) -> None:
         """Takes `frame` along; drops it, counted, where too many wait."""
-        if len(self._frames) >= MAX_BUFFERED:
+        if len(self._frames) >= MAX_BUFFERED or self._bytes >= MAX_BUFFERED_BYTES:
             self._dropped.inc()
             return
         self._frames.append(frame)
+        self._bytes += len(frame.frame)
         if len(self._frames) == FLUSH_AT:
             self.flush()
         elif self._timer is None:
             self._timer = self._loop.call_later(self._flush_s, self.flush)
 
     def flush(self) -> None:
-        """Sends what is buffered to a listener; without one it stays until the next time."""
+        """Sends what is buffered to a listener; without one, or behind too much else, it stays until the next time."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         channel = self._listeners.choose(self._bus.gateway_id, self._loop.time())
-        if channel is None:
+        if channel is None or self._bus.is_congested:
             self._timer = self._loop.call_later(self._flush_s, self.flush)
             return
-        frames, self._frames = self._frames, []
+        frames, self._frames, self._bytes = self._frames, [], 0
         for frame in frames:
             if not self._bus.send(channel, _without_secrets(frame)):
                 self._dropped.inc()

@@ -35,6 +35,8 @@ class Metrics:
             f"{PREFIX}_missed_attempts", "Attempts that a listener left unanswered", registry=registry
         )
         self.expired = Counter(f"{PREFIX}_expired_calls", "CALLs whose deadline passed unanswered", registry=registry)
+        self.in_flight = Gauge(f"{PREFIX}_in_flight", "CALLs and handshakes that listeners hold", registry=registry)
+        self.waiting = Gauge(f"{PREFIX}_waiting", "CALLs and handshakes that wait for a slot", registry=registry)
         self.listeners = Gauge(f"{PREFIX}_listeners", "Listeners of the api that are up", registry=registry)
         self.avoided = Gauge(f"{PREFIX}_avoided_listeners", "Listeners that missed an attempt", registry=registry)
         self.commands = Counter(f"{PREFIX}_commands", "Commands by what became of them", ["status"], registry=registry)

@@ -19,6 +19,8 @@ from wire.quirks import STATUS_BEFORE_BOOT, ZOMBIE_LINK
 
 MAX_WAITING_CALLS: Final = 16
 """CALLs that a charge point sends without waiting for answers; beyond them its socket is not read (J 4.1.1)."""
+MAX_WAITING_BYTES: Final = 256 * 1024
+"""The same for what they weigh; the last of them may exceed it."""
 MAX_WAITING_COMMANDS: Final = 32
 MAX_UNREADABLE_IN_A_ROW: Final = 10
 MOST_UNANSWERED: Final = 2
@@ -116,7 +118,10 @@ class Session:
     @property
     def wants_more(self) -> bool:
         """False while so many CALLs wait that the socket should not be read."""
-        return len(self._waiting) < MAX_WAITING_CALLS
+        if not self._waiting:
+            return True
+        weight = sum(len(waiting.data) for waiting in self._waiting)
+        return len(self._waiting) < MAX_WAITING_CALLS and weight < MAX_WAITING_BYTES
 
     @property
     def is_busy(self) -> bool:

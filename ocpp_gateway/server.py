@@ -59,7 +59,8 @@ class Gateway:
         self._redis = make_redis(settings.redis_url.get_secret_value())
         self._bus = Bus(self._redis, Channels(settings.redis_prefix), self.id, self.metrics)
         self._listeners = Listeners(avoid_s=timing.avoid_s)
-        self._forwarding = Forwarding(self._bus, self._listeners, timing, self.metrics)
+        bounds = {"in_flight": settings.gateway_in_flight_per_listener, "waiting": settings.gateway_waiting}
+        self._forwarding = Forwarding(self._bus, self._listeners, timing, self.metrics, **bounds)
         self._registry = Registry(self._bus, timing, self.metrics.connections.set)
         self._services = Services(
             settings=settings,

@@ -29,6 +29,13 @@ class Settings(BaseSettings):
     gateway_trusted_proxies: Annotated[list[Network], NoDecode] = []
     """Comma-separated addresses or networks whose X-Forwarded-For and X-Forwarded-Proto are believed."""
     gateway_ping_interval_s: float = Field(default=30, gt=0, le=3600)
+    gateway_handshakes_per_minute: int = Field(default=3000, ge=0, le=10_000_000)
+    """Of one address; failed ones count more (`knocks`). 0: no limit."""
+    gateway_in_flight_per_listener: int = Field(default=500, ge=1, le=10_000)
+    """CALLs and handshakes that one listener holds of this gateway at once."""
+    gateway_waiting: int = Field(default=4000, ge=1, le=100_000)
+    """Those that may wait for that before handshakes are refused."""
+    gateway_most_connections: int = Field(default=18_000, ge=1, le=1_000_000)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
 

@@ -11,7 +11,7 @@ from api.listener.calls import Calls
 from api.listener.drain import Drain
 from api.listener.group_commits import MOST, GroupCommits, is_grouped
 from api.listener.lanes import Lanes
-from api.listener.metrics import FRAMES_DROPPED
+from api.listener.metrics import FRAMES_DROPPED, NOTES_DROPPED
 from api.listener.outbox import Outbox
 from api.listener.shared_batches import SharedBatches
 from api.listener.storage import Storage
@@ -33,6 +33,9 @@ FOR_BATCHES: Final = 3 + GROUPS_AT_ONCE
 """Connections that messages going alone leave to the groups and the three kinds of batches."""
 MOST_FRAMES: Final = 10_000
 """Frames for the log that may wait; nobody waits for them, so what is above is dropped and counted."""
+MOST_FRAME_BYTES: Final = 32 * 1024 * 1024
+MOST_NOTES: Final = 20_000
+"""Remarks of gateways that may wait; a gateway that dies makes none either, so nothing depends on one."""
 IDLE_POLL_S: Final = 0.01
 
 
@@ -51,6 +54,7 @@ class Dispatch:
         self._notes: Drain[Note] = Drain(NoteBatches(storage, outbox).write)
         self._slots = asyncio.Semaphore(max(1, pool_size - FOR_BATCHES))
         self._tasks: set[asyncio.Task[None]] = set()
+        self._frame_bytes = 0
 
     def accept(self, messages: Sequence[Message]) -> None:
         """Takes messages in the order in which they arrived."""
@@ -62,15 +66,22 @@ class Dispatch:
             elif isinstance(message, Connect):
                 self._connects.add(message)
             elif isinstance(message, Disconnected | CommandOutcome | QuirksSeen | HandshakeRefused):
-                self._notes.add(message)
+                self._accept_note(message)
             else:
                 log.warning("not for a listener", type=type(message).__name__)
 
     def _accept_frame(self, frame: LoggedFrame) -> None:
-        if len(self._batches) < MOST_FRAMES:
+        if len(self._batches) < MOST_FRAMES and self._frame_bytes < MOST_FRAME_BYTES:
+            self._frame_bytes += len(frame.frame)
             self._batches.add(frame)
         else:
             FRAMES_DROPPED.inc()
+
+    def _accept_note(self, note: Note) -> None:
+        if len(self._notes) < MOST_NOTES:
+            self._notes.add(note)
+        else:
+            NOTES_DROPPED.inc()
 
     def _batch(self, call: ChargePointCall) -> None:
         self._batches.add(call)
@@ -82,6 +93,8 @@ class Dispatch:
             for message in batch:
                 if isinstance(message, ChargePointCall):
                     self._lanes.finished(message)
+                else:
+                    self._frame_bytes -= len(message.frame)
 
     async def _write_group(self, group: list[ChargePointCall]) -> None:
         left: list[ChargePointCall] = []

@@ -20,6 +20,7 @@ COMMIT_SECONDS = Histogram(
 )
 DATABASE_FAILURES = Counter("voltuj_listener_database_failures_total", "Attempts that failed for the database's sake")
 FRAMES_DROPPED = Counter("voltuj_listener_frames_dropped_total", "Frames that did not reach the message log")
+NOTES_DROPPED = Counter("voltuj_listener_notes_dropped_total", "Remarks of gateways for which there was no room")
 LIVE_FAILURES = Counter("voltuj_listener_live_failures_total", "Live state updates that Redis did not take")
 OUTCOMES_DROPPED = Counter("voltuj_listener_outcomes_dropped_total", "Answers given up because Redis was away")
 SUBSCRIBED = Gauge("voltuj_listener_subscribed", "1 while gateways can reach this listener")

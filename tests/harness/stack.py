@@ -120,6 +120,7 @@ class Stack:
             "EMAIL_VERIFICATION": "off",
             "RATE_LIMIT_ADDRESS": "off",
             "RATE_LIMIT_ACCOUNT": "off",
+            "GATEWAY_HANDSHAKES_PER_MINUTE": "0",
             "MAIL_DIR": str(self.folder / "mails"),
             **settings,
         }

@@ -7,6 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -51,6 +52,12 @@ class Running:
         head, _, body = text.partition("\r\n\r\n")
         return int(head.split(" ")[1]), body
 
+    async def shows(self, line: str) -> None:
+        """Waits until /metrics has this line."""
+        async with asyncio.timeout(WAIT_S):
+            while line not in (await self.get("/metrics"))[1].splitlines():
+                pass
+
     async def ready(self) -> None:
         """Waits for /readyz."""
         async with asyncio.timeout(WAIT_S):
@@ -85,7 +92,8 @@ async def start_process(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
 
     async def start(**environment: str) -> Running:
         own = {"REDIS_URL": redis_url, "REDIS_PREFIX": redis_prefix, "GATEWAY_HOST": "127.0.0.1"}
-        own |= {"GATEWAY_PORT": "0", "GATEWAY_OPERATIONS_PORT": "0"} | environment
+        own |= {"GATEWAY_PORT": "0", "GATEWAY_OPERATIONS_PORT": "0", "GATEWAY_HANDSHAKES_PER_MINUTE": "0"}
+        own |= environment
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "ocpp_gateway"), stdout=asyncio.subprocess.PIPE, env=os.environ | own
         )
@@ -110,7 +118,13 @@ async def start_gateway(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
     started: list[Running] = []
 
     async def start(
-        *, timing: Timing = QUICK, ready: bool = True, url: str = redis_url, ping_s: float = 30, proxies: str = ""
+        *,
+        timing: Timing = QUICK,
+        ready: bool = True,
+        url: str = redis_url,
+        ping_s: float = 30,
+        proxies: str = "",
+        **bounds: Any,
     ) -> Running:
         settings = Settings(
             redis_url=SecretStr(url),
@@ -120,6 +134,7 @@ async def start_gateway(redis_url: str, redis_prefix: str) -> AsyncIterator[Star
             gateway_operations_port=0,
             gateway_ping_interval_s=ping_s,
             gateway_trusted_proxies=[ip_network(proxies)] if proxies else [],
+            **{"gateway_handshakes_per_minute": 0, **bounds},
         )
         gateway = Gateway(settings, timing)
         started.append(Running(*await gateway.start(), gateway=gateway))

@@ -129,3 +129,38 @@ class TestAccepted:
         async with wallbox(port) as box:
             assert (await box.call("Heartbeat", {}))[0] == 3
         await api.wait_for(Disconnected, lambda one: one.epoch == 1)
+
+
+class TestTooOften:
+    """Handshakes are limited for each address, before any key is looked at."""
+
+    async def test_one_who_tries_keys(self, api: ApiSide, start_gateway: Start) -> None:
+        """The wallbox itself is let in meanwhile, from its own address."""
+        running = await start_gateway(proxies="127.0.0.0/8", gateway_handshakes_per_minute=3000)
+        attacker = basic("CP1", b"wrong") | {"X-Forwarded-For": "203.0.113.7"}
+        statuses = [(await refusal(running.port, headers=attacker)).status_code for _ in range(6)]
+        assert statuses == [401] * 5 + [429]
+        assert int((await refusal(running.port, headers=attacker)).headers["Retry-After"]) > 0
+        assert len([one for one in api.received if isinstance(one, Connect)]) == 5
+        right = basic("CP1", KEY)
+        assert (await refusal(running.port, headers=right | {"X-Forwarded-For": "203.0.113.7"})).status_code == 429
+        async with wallbox(running.port, headers=right | {"X-Forwarded-For": "203.0.113.8"}) as box:
+            assert (await box.call("Heartbeat", {}))[0] == 3
+
+    async def test_one_who_tries_identities(self, api: ApiSide, start_gateway: Start) -> None:
+        port = (await start_gateway(gateway_handshakes_per_minute=100)).port
+        statuses = [(await refusal(port, f"X{number}")).status_code for number in range(8)]
+        assert statuses == [404] * 5 + [429] * 3
+
+    async def test_a_forged_header_from_elsewhere_counts_for_nothing(self, api: ApiSide, start_gateway: Start) -> None:
+        port = (await start_gateway(gateway_handshakes_per_minute=100)).port
+        statuses = []
+        for number in range(8):
+            headers = basic("CP1", b"wrong") | {"X-Forwarded-For": f"203.0.113.{number}"}
+            statuses.append((await refusal(port, headers=headers)).status_code)
+        assert statuses == [401] * 5 + [429] * 3
+
+    async def test_what_is_our_fault_costs_nothing(self, start_gateway: Start) -> None:
+        """No listener is up: 503 as often as anybody asks."""
+        port = (await start_gateway(ready=False, gateway_handshakes_per_minute=3)).port
+        assert [(await refusal(port)).status_code for _ in range(6)] == [503] * 6

@@ -37,6 +37,22 @@ def answer(payload: bytes = b"{}", **fields: str) -> CallOutcome:
     return CallOutcome("1-1", "cp", payload, **fields)  # type: ignore[arg-type]
 
 
+class TestBounds:
+    """What waits is bounded by its number and by its weight."""
+
+    def test_few_large_ones_are_as_much_as_many_small_ones(self) -> None:
+        one = session()
+        large = b'[2,"x","DataTransfer",{"vendorId":"V","data":"%b"}]' % (b"x" * (rpc.MAX_WAITING_BYTES // 2))
+        one.receive(AUTHORIZE, NOW)
+        assert one.wants_more
+        one.receive(large, NOW)
+        assert one.wants_more
+        one.receive(large, NOW)
+        assert not one.wants_more
+        one.answered(answer(), NOW)
+        assert one.wants_more
+
+
 class TestHeartbeat:
     """4.6: answered at once with the time, which ends in Z."""
 
