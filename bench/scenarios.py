@@ -56,11 +56,12 @@ class Sizes:
 
 @dataclass
 class Storm:
-    """Many connecting at once, then saying nothing."""
+    """Many connecting at once, then saying nothing. `seconds` and latency count the waits of who was sent away."""
 
     target: str
     connections: int
     seconds: float
+    sent_away: int
     connect_p99_ms: float
     kib_each: float
     idle_cpu_percent: float
@@ -213,7 +214,7 @@ class Run:
             idle = 100 * (cpu_s(server) - before_s) / self._sizes.idle_seconds
         finally:
             fleet.close()
-        return Storm(target.name, count, measured.seconds, measured.latency_ms[99], kib_each, idle)
+        return Storm(target.name, count, measured.seconds, measured.sent_away, measured.latency_ms[99], kib_each, idle)
 
     def _close_fleets(self) -> None:
         for fleet in self._fleets.values():
