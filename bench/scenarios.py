@@ -20,6 +20,8 @@ from bench.usage import cpu_s, memory_kib
 from ocpp_gateway.validation import call_flaw
 
 ALL: Final = ("voltuj", "bare", "ocpp")
+WITH_SHELL: Final = ("voltuj", "bare", "shell", "ocpp")
+"""Where the gateway's own cost is judged."""
 FIRST_OF_STORM: Final = 100_000
 FIRST_OF_FLEET: Final = 10_000
 SPARE_FILES: Final = 500
@@ -88,8 +90,8 @@ def scenarios(sizes: Sizes) -> list[Scenario]:
     """In the order in which each round goes through them."""
     count = sizes.open_connections
     return [
-        Scenario("Heartbeat", "Heartbeat", 100),
-        Scenario("MeterValues", "MeterValues", 100),
+        Scenario("Heartbeat", "Heartbeat", 100, WITH_SHELL),
+        Scenario("MeterValues", "MeterValues", 100, WITH_SHELL),
         Scenario("MeterValues", "MeterValues", 200),
         Scenario("StatusNotification", "StatusNotification", 200),
         Scenario("whole sessions", "sessions", 200, length=3),
@@ -133,6 +135,7 @@ class Run:
         targets = {
             "voltuj": self._stack.start_gateway(),
             "bare": self._stack.start_anchor("bare"),
+            "shell": self._stack.start_anchor("shell"),
             "ocpp": self._stack.start_anchor("ocpp"),
         }
         plan = scenarios(self._sizes)
