@@ -19,7 +19,7 @@ from api.listener.failures import UnavailableError
 from api.listener.metrics import BATCH_SIZE
 from api.listener.storage import Storage
 from api.sharing.ocpp import authorize_calls
-from api.transactions.start import try_lock_charge_points
+from api.transactions.start import starts, try_lock_charge_points
 from api.transactions.stop import stops
 from wire.messages import ChargePointCall
 
@@ -28,8 +28,12 @@ log = structlog.get_logger(__name__)
 Handlers = Callable[[asyncpg.Connection, Sequence[ChargePointCall], datetime], Awaitable[list[Answer]]]
 GROUPED: Final = frozenset({"Authorize", "BootNotification", "StartTransaction", "StopTransaction"})
 """What comes often and is done in a few milliseconds; the rest is left to a transaction of its own."""
-TOGETHER: Final[dict[str, Handlers]] = {"StopTransaction": stops, "Authorize": authorize_calls}
-"""What may be asked once for several calls."""
+TOGETHER: Final[dict[str, Handlers]] = {
+    "StopTransaction": stops,
+    "StartTransaction": starts,
+    "Authorize": authorize_calls,
+}
+"""Of these, some of what is asked is asked once for all."""
 MOST: Final = 50
 """In one group: the first of them waits for the last."""
 

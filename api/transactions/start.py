@@ -37,20 +37,25 @@ LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 TRY_LOCK: Final = """
 select id from unnest($1::text[]) as id where pg_try_advisory_xact_lock(hashtextextended(id, 0))
 """
-SITUATION: Final = """
-select c.boot_count, c.quirks, t.* from charge_points c left join lateral (
+SITUATIONS: Final = """
+select s.number, c.boot_count, c.quirks, t.*
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::bigint[], $5::timestamptz[])
+    with ordinality as s (charge_point_id, connector_id, id_tag, meter_start_wh, started_at, number)
+join charge_points c on c.id = s.charge_point_id left join lateral (
     select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
     from transactions
-    where charge_point_id = $1 and connector_id = $2 and status = 'active'
+    where charge_point_id = s.charge_point_id and connector_id = s.connector_id and status = 'active'
     union all
     select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
     from transactions
-    where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4 and started_at = $5
-        and status <> 'active'
+    where charge_point_id = s.charge_point_id and connector_id = s.connector_id and id_tag = s.id_tag
+        and meter_start_wh = s.meter_start_wh and started_at = s.started_at and status <> 'active'
 ) t on true
-where c.id = $1 order by t.id
+order by s.number, t.id
 """
-"""A row for each transaction that is open on the connector or identical to the Start; one row where there is none."""
+"""Of each Start, a row for each transaction that is open on its connector or identical to it; one row where there is
+none.
+"""
 KNOWN: Final = tuple(field.name for field in fields(Known))
 ABANDON: Final = """
 update transactions t set status = 'abandoned', held_reasons = $2, energy_wh = (
@@ -159,31 +164,38 @@ async def start(connection: asyncpg.Connection, call: ChargePointCall, now: date
 
     The caller holds the charge point's lock.
     """
-    return await _start(connection, call, read_start(call.payload), [])
+    return (await starts(connection, [call], now))[0]
+
+
+async def starts(connection: asyncpg.Connection, calls: Sequence[ChargePointCall], now: datetime) -> list[Answer]:
+    """The same for calls of different charge points, one after the other: what each finds is read together."""
+    arrivals = await _arrive(connection, [(call, read_start(call.payload)) for call in calls])
+    return [await _start(connection, call, arrival, []) for call, arrival in zip(calls, arrivals, strict=True)]
 
 
 async def start_salvaged(connection: asyncpg.Connection, call: ChargePointCall) -> Answer:
     """Gives a Start that cannot be processed its transaction all the same, held for a person."""
-    return await _start(connection, call, salvage_start(call.payload), [UNPROCESSED])
+    [arrival] = await _arrive(connection, [(call, salvage_start(call.payload))])
+    return await _start(connection, call, arrival, [UNPROCESSED])
 
 
 async def _start(
-    connection: asyncpg.Connection, call: ChargePointCall, request: StartRequest, reasons: Sequence[str]
+    connection: asyncpg.Connection, call: ChargePointCall, arrival: _Arrival, reasons: Sequence[str]
 ) -> Answer:
-    at = received_at(call)
-    arrival = await _arrive(connection, UUID(call.charge_point_id), request, at)
+    request = arrival.request
     decision = await _decide(connection, arrival)
     found = _find(arrival)
     if isinstance(found, NewStart):
-        repeated = repeated_start(arrival.open, request, at)
+        repeated = repeated_start(arrival.open, request, arrival.at)
         if repeated is not None and await tolerates_repeated_start(
-            connection, call.charge_point_id, arrival.quirks, at
+            connection, call.charge_point_id, arrival.quirks, arrival.at
         ):
             return _answer(request, await connection.fetchrow(ANSWERED, repeated), decision)
         row = await _insert(connection, arrival, found, decision, reasons)
         if row is not None:
             return _answer(request, row, decision)
-        found = _find(await _arrive(connection, arrival.charge_point_id, request, at))
+        [arrival] = await _arrive(connection, [(call, request)])
+        found = _find(arrival)
     if isinstance(found, NewStart):
         raise RuntimeError("the unique constraint saw a Start that the query does not")
     return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
@@ -207,13 +219,22 @@ async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision
 
 
 async def _arrive(
-    connection: asyncpg.Connection, charge_point_id: UUID, request: StartRequest, at: datetime
-) -> _Arrival:
-    rows = await connection.fetch(
-        SITUATION, charge_point_id, request.connector_id, request.tag, request.meter_start, request.started_at
-    )
+    connection: asyncpg.Connection, asked: Sequence[tuple[ChargePointCall, StartRequest]]
+) -> list[_Arrival]:
+    keys = [
+        (call.charge_point_id, request.connector_id, request.tag, request.meter_start, request.started_at)
+        for call, request in asked
+    ]
+    found: list[list[Mapping[str, Any]]] = [[] for _ in asked]
+    for row in await connection.fetch(SITUATIONS, *map(list, zip(*keys, strict=True))):
+        found[row["number"] - 1].append(row)
+    return [_arrival(call, request, rows) for (call, request), rows in zip(asked, found, strict=True)]
+
+
+def _arrival(call: ChargePointCall, request: StartRequest, rows: Sequence[Mapping[str, Any]]) -> _Arrival:
     others = [row for row in rows if row["id"] is not None]
-    return _Arrival(charge_point_id, request, at, rows[0]["boot_count"], rows[0]["quirks"], others)
+    at, boot_count, quirks = received_at(call), rows[0]["boot_count"], rows[0]["quirks"]
+    return _Arrival(UUID(call.charge_point_id), request, at, boot_count, quirks, others)
 
 
 def _find(arrival: _Arrival) -> Known | NewStart:
