@@ -96,12 +96,13 @@ async def drop_expired(storage: Storage, settings: Settings) -> None:
 
 async def settle_due(storage: Storage, fee_bp: int) -> None:
     """Settles what is due, plain sessions together, others each alone; listeners share the work by its locks."""
+    plain_alone = False
 
     async def settle_some(connection: asyncpg.Connection) -> int:
         return await settle_plain(connection, fee_bp, datetime.now(UTC), SETTLED_TOGETHER)
 
     async def settle_one(connection: asyncpg.Connection) -> bool:
-        return await settle_next(connection, fee_bp, datetime.now(UTC)) is not None
+        return await settle_next(connection, fee_bp, datetime.now(UTC), but_plain=not plain_alone) is not None
 
     try:
         for _ in range(MOST_SETTLED // SETTLED_TOGETHER):
@@ -109,6 +110,7 @@ async def settle_due(storage: Storage, fee_bp: int) -> None:
                 break
     except SESSIONS_FAULT as error:
         log.info("sessions are settled one by one", error=str(error))
+        plain_alone = True
     for _ in range(MOST_SETTLED):
         if not await storage.attempt(settle_one):
             return

@@ -40,7 +40,15 @@ SESSION: Final = f"select {COLUMNS} from transactions t join charge_points c on 
 IS_DUE: Final = """
 t.status = 'stopped' and t.settled_at is null and t.total_minor is not null and cardinality(t.held_reasons) = 0
 """
+IS_PLAIN: Final = """
+not exists (select from settlements s where s.transaction_id = t.id)
+    and exists (select from ledger_accounts o where o.user_id = t.owner_id and o.kind = 'owner')
+    and exists (select from ledger_accounts d where d.user_id = t.driver_id
+        and d.kind = case when t.driver_id = t.owner_id then 'owner' else 'driver' end)
+"""
+"""Nothing was ever posted of it, and its accounts are open."""
 DUE: Final = f"{SESSION} where {IS_DUE} order by t.id limit 1 for update of t skip locked"
+DUE_ALONE: Final = f"{SESSION} where {IS_DUE} and not ({IS_PLAIN}) order by t.id limit 1 for update of t skip locked"
 PLAIN: Final = f"""
 select {COLUMNS}, o.id as owner_account_id, d.id as driver_account_id
 from transactions t join charge_points c on c.id = t.charge_point_id
@@ -50,7 +58,6 @@ join ledger_accounts d on d.user_id = t.driver_id
 where {IS_DUE} and not exists (select from settlements s where s.transaction_id = t.id)
 order by t.id limit $1 for update of t skip locked
 """  # noqa: S608 - our own names
-"""Those that are due of which nothing was ever posted, and whose accounts are open."""
 NAMED: Final = f"{SESSION} where t.public_id = $1 for update of t"
 SETTLED: Final = "update transactions set settled_at = $2 where id = any($1::bigint[])"
 
@@ -111,9 +118,9 @@ class Bill:
 NO_CHARGE: Final = Bill("", 0, 0)
 
 
-async def lock_due(connection: asyncpg.Connection) -> Session | None:
-    """The oldest session that is to be settled and that nobody else is working on."""
-    row = await connection.fetchrow(DUE)
+async def lock_due(connection: asyncpg.Connection, *, but_plain: bool = False) -> Session | None:
+    """The oldest session that is to be settled and that nobody else is working on; `but_plain` leaves those out."""
+    row = await connection.fetchrow(DUE_ALONE if but_plain else DUE)
     return None if row is None else Session.from_row(row)
 
 
@@ -122,9 +129,14 @@ async def lock_named(connection: asyncpg.Connection, public_id: UUID) -> Session
     return Session.from_row(await connection.fetchrow(NAMED, public_id))
 
 
-async def settle_next(connection: asyncpg.Connection, fee_bp: int, now: datetime) -> Session | None:
-    """Settles the oldest session that is due, or holds it where it cannot be posted; None where none is due."""
-    session = await lock_due(connection)
+async def settle_next(
+    connection: asyncpg.Connection, fee_bp: int, now: datetime, *, but_plain: bool = False
+) -> Session | None:
+    """Settles the oldest session that is due, or holds it where it cannot be posted; None where none is due.
+
+    `but_plain` leaves out those that `settle_plain` settles.
+    """
+    session = await lock_due(connection, but_plain=but_plain)
     if session is None:
         return None
     try:
@@ -137,7 +149,7 @@ async def settle_next(connection: asyncpg.Connection, fee_bp: int, now: datetime
 
 
 async def settle_plain(connection: asyncpg.Connection, fee_bp: int, now: datetime, most: int) -> int:
-    """Settles the oldest sessions that are due and of which nothing is out of the ordinary, together; how many.
+    """Settles the oldest plain sessions that are due, together; how many.
 
     Raises:
         SESSIONS_FAULT: one of them cannot be posted, so that none was; `settle_next` finds out which.

@@ -79,6 +79,20 @@ async def test_no_more_than_was_asked_for(connection: asyncpg.Connection, box: B
 async def test_what_is_not_plain_is_left(connection: asyncpg.Connection, box: Box, columns: dict[str, Any]) -> None:
     await add_session(connection, box, **columns)
     assert await together(connection) == 0
+    async with connection.transaction():
+        settled = await settle_next(connection, 1000, NOW, but_plain=True)
+    assert (settled is not None) == (columns == {"driver_id": None}), "it is due, and goes alone"
+
+
+async def test_alone_goes_only_what_is_not_plain(connection: asyncpg.Connection, box: Box) -> None:
+    await add_session(connection, box)
+    newcomer = await add_session(connection, await add_box(connection))
+    async with connection.transaction():
+        settled = await settle_next(connection, 1000, NOW, but_plain=True)
+        assert settled is not None
+        assert settled.public_id == newcomer
+        assert await settle_next(connection, 1000, NOW, but_plain=True) is None
+    assert await together(connection) == 1
 
 
 async def test_the_first_session_of_somebody_is_left(connection: asyncpg.Connection) -> None:
