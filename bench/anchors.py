@@ -1,7 +1,8 @@
-"""What Voltuj is measured beside: `python -m bench.anchors bare|ocpp PORT`. They keep nothing and check no log-in.
+"""What Voltuj is measured beside: `python -m bench.anchors KIND PORT`. They keep nothing and check no log-in.
 
-`bare` is a `websockets` server that only answers; `ocpp` is the central system of the `ocpp` package's own example,
-with its validation of every message, in memory.
+`bare` is a `websockets` server that only answers; `shell` is the gateway's own WebSocket, which does no more than that
+either: below it the gateway cannot come; `ocpp` is the central system of the `ocpp` package's own example, with its
+validation of every message, in memory.
 """
 
 import asyncio
@@ -11,12 +12,19 @@ import sys
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import orjson
+import uvloop
 from ocpp.routing import on
 from ocpp.v16 import ChargePoint, call_result
 from ocpp.v16.enums import Action, AuthorizationStatus, RegistrationStatus
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request
 from websockets.typing import Subprotocol
+
+from ocpp_gateway.frames import MAX_FRAME_BYTES
+from ocpp_gateway.handshake import SUBPROTOCOL
+from ocpp_gateway.websocket import Limits, WebSocket
 
 NOW: Final = "2026-01-01T00:00:00Z"
 ANSWERS: Final[dict[str, dict[str, Any]]] = {
@@ -88,6 +96,27 @@ async def answer_with_ocpp(connection: ServerConnection) -> None:
         await CentralSystem(path.strip("/"), connection).start()
 
 
+class Shell(WebSocket):
+    """Lets everybody in, and answers."""
+
+    def on_request(self, request: Request) -> None:
+        """Whoever it is."""
+        self.accept()
+
+    def on_text(self, data: bytes) -> None:
+        """The answer goes out with the flush that follows."""
+        _, message_id, action, _ = orjson.loads(data)
+        self.send_text(orjson.dumps([3, message_id, ANSWERS[action]]))
+
+
+async def serve_shell(port: int) -> None:
+    """As the gateway listens."""
+    limits = Limits(handshake_s=10, close_s=5, ping_s=30, silence_pings=2.5, max_frame_bytes=MAX_FRAME_BYTES,
+                    subprotocol=SUBPROTOCOL)  # fmt: skip
+    server = await asyncio.get_running_loop().create_server(lambda: Shell(limits), "127.0.0.1", port, backlog=4096)
+    await server.serve_forever()
+
+
 async def main(kind: str, port: int) -> None:
     """Serves until it is ended."""
     handler = {"bare": answer_only, "ocpp": answer_with_ocpp}[kind]
@@ -97,4 +126,7 @@ async def main(kind: str, port: int) -> None:
 
 if __name__ == "__main__":
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
-        asyncio.run(main(sys.argv[1], int(sys.argv[2])))
+        if sys.argv[1] == "shell":
+            uvloop.run(serve_shell(int(sys.argv[2])))
+        else:
+            asyncio.run(main(sys.argv[1], int(sys.argv[2])))

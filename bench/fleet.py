@@ -34,6 +34,8 @@ class Measurement:
     answered: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
     unanswered: int = 0
+    sent_away: int = 0
+    """Handshakes that were answered with 503, and tried again."""
 
     @property
     def stack_cpu_us(self) -> float:
@@ -101,6 +103,7 @@ class Fleet:
             answered,
             sum((Counter(result["errors"]) for result in results), Counter()),
             sum(result["unanswered"] for result in results),
+            sum(result["sent_away"] for result in results),
         )
 
     def _cpu_s(self) -> dict[str, float]:
@@ -126,6 +129,7 @@ def medians(rounds: list[Measurement]) -> Measurement:
         sum((m.answered for m in rounds), Counter()),
         sum((m.errors for m in rounds), Counter()),
         sum(m.unanswered for m in rounds),
+        sum(m.sent_away for m in rounds),
     )
 
 

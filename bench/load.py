@@ -5,6 +5,7 @@ one is answered. Open loop: CALLs are due at fixed times, and latency counts fro
 """
 
 import asyncio
+import random
 import sys
 import time
 from collections import Counter, deque
@@ -16,12 +17,15 @@ import orjson
 import uvloop
 
 from bench.traffic import SCRIPTS, Call, Script, Wallbox, identity
-from bench.websocket import Link, upgrade
+from bench.websocket import Link, RefusedError, upgrade
 
 DRAIN_S: Final = 20.0
 """Longer than the gateway's own deadline: what is not answered by then never will be."""
 CONNECTING_AT_ONCE: Final = 250
 LONGEST_STORM_S: Final = 120.0
+TRY_AGAIN_LATER: Final = 503
+SPREAD: Final = 0.5
+"""Who is sent away comes back after Retry-After and a random part of this much of it, so that not all come at once."""
 
 
 @dataclass
@@ -30,6 +34,8 @@ class Tally:
 
     answered: Counter[str] = field(default_factory=Counter)
     errors: Counter[str] = field(default_factory=Counter)
+    sent_away: int = 0
+    """Handshakes that were answered with 503 and tried again; the wait counts."""
     latencies_us: list[int] = field(default_factory=list)
     outstanding: int = 0
     last_answer_at: float = 0.0
@@ -116,15 +122,31 @@ class Worker:
         tally, slots, began = Tally(), asyncio.Semaphore(CONNECTING_AT_ONCE), time.perf_counter()
 
         async def one(speaker: Speaker) -> None:
-            async with slots:
-                since = time.perf_counter()
-                await self._open(speaker)
-                await _through(speaker, script, tally)
-                tally.latencies_us.append(int((time.perf_counter() - since) * 1e6))
+            since = 0.0
+            while True:
+                async with slots:
+                    since = since or time.perf_counter()
+                    retry_after_s = await self._refused(speaker)
+                    if retry_after_s is None:
+                        await _through(speaker, script, tally)
+                        break
+                tally.sent_away += 1
+                await asyncio.sleep(retry_after_s * random.uniform(1, 1 + SPREAD))  # noqa: S311 - spreads load
+            tally.latencies_us.append(int((time.perf_counter() - since) * 1e6))
 
         async with asyncio.timeout(LONGEST_STORM_S):
             await asyncio.gather(*(one(speaker) for speaker in self._speakers))
         return _result(tally, began)
+
+    async def _refused(self, speaker: Speaker) -> float | None:
+        """Opens the connection; after how many seconds to come back, where it was sent away."""
+        try:
+            await self._open(speaker)
+        except RefusedError as refused:
+            if refused.status != TRY_AGAIN_LATER:
+                raise
+            return refused.retry_after_s
+        return None
 
     async def _open(self, speaker: Speaker) -> None:
         loop = asyncio.get_running_loop()
@@ -209,6 +231,7 @@ def _result(tally: Tally, began: float) -> dict[str, Any]:
         "seconds": max(tally.last_answer_at, began) - began,
         "answered": dict(tally.answered),
         "errors": dict(tally.errors),
+        "sent_away": tally.sent_away,
         "unanswered": tally.outstanding,
         "latencies_us": tally.latencies_us,
     }

@@ -24,7 +24,7 @@ HEAD: Final = (
     *("CPU us a message", "CPU x bare", "CPU x ocpp", "RSS MiB"),
 )
 PARTS: Final = ("gateway", "listener", "postgresql", "redis", LOAD)
-STORM_HEAD: Final = ("server", "connections", "boots in s", "p99 ms", "KiB a connection", "idle CPU %")
+STORM_HEAD: Final = ("server", "connections", "boots in s", "sent away", "p99 ms", "KiB a connection", "idle CPU %")
 MOMENTS: Final = ("at the start", "connected", "at the end")
 WORDS: Final = {True: "met", False: "**not met**", None: "not measured"}
 
@@ -65,8 +65,8 @@ def _times(measured: Measurement, anchor: Measurement | None) -> str:
 def storms(results: Results) -> Rows:
     """A row a server."""
     return [
-        [storm.target, f"{storm.connections:,}", f"{storm.seconds:.1f}", f"{storm.connect_p99_ms:,.0f}",
-         f"{storm.kib_each:.1f}", f"{storm.idle_cpu_percent:.1f}"]
+        [storm.target, f"{storm.connections:,}", f"{storm.seconds:.1f}", f"{storm.sent_away:,}",
+         f"{storm.connect_p99_ms:,.0f}", f"{storm.kib_each:.1f}", f"{storm.idle_cpu_percent:.1f}"]
         for storm in results.storms
     ]  # fmt: skip
 

@@ -20,6 +20,8 @@ from bench.usage import cpu_s, memory_kib
 from ocpp_gateway.validation import call_flaw
 
 ALL: Final = ("voltuj", "bare", "ocpp")
+WITH_SHELL: Final = ("voltuj", "bare", "shell", "ocpp")
+"""Where the gateway's own cost is judged."""
 FIRST_OF_STORM: Final = 100_000
 FIRST_OF_FLEET: Final = 10_000
 SPARE_FILES: Final = 500
@@ -56,11 +58,12 @@ class Sizes:
 
 @dataclass
 class Storm:
-    """Many connecting at once, then saying nothing."""
+    """Many connecting at once, then saying nothing. `seconds` and latency count the waits of who was sent away."""
 
     target: str
     connections: int
     seconds: float
+    sent_away: int
     connect_p99_ms: float
     kib_each: float
     idle_cpu_percent: float
@@ -87,8 +90,8 @@ def scenarios(sizes: Sizes) -> list[Scenario]:
     """In the order in which each round goes through them."""
     count = sizes.open_connections
     return [
-        Scenario("Heartbeat", "Heartbeat", 100),
-        Scenario("MeterValues", "MeterValues", 100),
+        Scenario("Heartbeat", "Heartbeat", 100, WITH_SHELL),
+        Scenario("MeterValues", "MeterValues", 100, WITH_SHELL),
         Scenario("MeterValues", "MeterValues", 200),
         Scenario("StatusNotification", "StatusNotification", 200),
         Scenario("whole sessions", "sessions", 200, length=3),
@@ -132,6 +135,7 @@ class Run:
         targets = {
             "voltuj": self._stack.start_gateway(),
             "bare": self._stack.start_anchor("bare"),
+            "shell": self._stack.start_anchor("shell"),
             "ocpp": self._stack.start_anchor("ocpp"),
         }
         plan = scenarios(self._sizes)
@@ -213,7 +217,7 @@ class Run:
             idle = 100 * (cpu_s(server) - before_s) / self._sizes.idle_seconds
         finally:
             fleet.close()
-        return Storm(target.name, count, measured.seconds, measured.latency_ms[99], kib_each, idle)
+        return Storm(target.name, count, measured.seconds, measured.sent_away, measured.latency_ms[99], kib_each, idle)
 
     def _close_fleets(self) -> None:
         for fleet in self._fleets.values():

@@ -5,6 +5,7 @@ No general client: it trusts the server, masks with zeros (RFC 6455 5.3 wants th
 
 import asyncio
 import base64
+import re
 from collections.abc import Callable
 from typing import Final, cast
 
@@ -14,16 +15,18 @@ EIGHT_BYTES_FOLLOW: Final = 127
 NO_MASK: Final = b"\0\0\0\0"
 TEXT, CLOSE, PING, PONG = 0x1, 0x8, 0x9, 0xA
 FINAL_FRAME: Final = 0x80
+_STATUS: Final = re.compile(rb"HTTP/1\.1 (\d{3})")
+_RETRY_AFTER: Final = re.compile(rb"\r\nRetry-After: (\d+)\r\n", re.IGNORECASE)
 
 
 class RefusedError(ConnectionError):
-    """The handshake was answered with something else than 101."""
+    """The server answered the opening request with another status than 101."""
 
     def __init__(self, head: bytes) -> None:
-        lines = head.decode(errors="replace").split("\r\n")
-        super().__init__(lines[0])
-        self.status = int([*lines[0].split(" "), "0"][1])
-        self.headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines[1:])}
+        status, wait = _STATUS.match(head), _RETRY_AFTER.search(head + b"\r\n")
+        self.status = int(status[1]) if status else 0
+        self.retry_after_s = int(wait[1]) if wait else 0
+        super().__init__(head.split(b"\r\n", 1)[0].decode(errors="replace"))
 
 
 def frame(opcode: int, payload: bytes) -> bytes:
@@ -49,7 +52,10 @@ def upgrade(path: str, user: str, password: str) -> bytes:
 
 
 class Link(asyncio.Protocol):
-    """One connection; `opened` resolves after the handshake, `on_text` gets each message."""
+    """One connection; `opened` resolves after the handshake, `on_text` gets each message.
+
+    `on_lost` is told of the end of a connection that was open; what never was raises in `opened`.
+    """
 
     def __init__(self, request: bytes, on_text: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
         self.opened: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -69,7 +75,8 @@ class Link(asyncio.Protocol):
         """Tells whoever waits."""
         if not self.opened.done():
             self.opened.set_exception(ConnectionError("closed during the handshake"))
-        self._on_lost()
+        if self._is_open:
+            self._on_lost()
 
     def send(self, text: bytes) -> None:
         """Sends one message."""
@@ -103,8 +110,7 @@ class Link(asyncio.Protocol):
         head, separator, rest = self._buffer.partition(b"\r\n\r\n")
         if not separator:
             return False
-        status = head.split(b"\r\n", 1)[0].decode(errors="replace")
-        if " 101 " not in f"{status} ":
+        if b" 101 " not in head.split(b"\r\n", 1)[0] + b" ":
             self.opened.set_exception(RefusedError(head))
             self.close()
             return False

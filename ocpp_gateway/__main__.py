@@ -4,6 +4,7 @@ Exit status: 0 stopped in order, 1 could not listen or broke, 2 wrong settings.
 """
 
 import asyncio
+import gc
 import logging
 import re
 import signal
@@ -34,6 +35,8 @@ def main() -> int:
             print(f"Wrong setting {name}: {problem['msg']}.", file=sys.stderr)  # noqa: T201 - no logging yet
         return 2
     configure_logging(settings)
+    gc.collect()
+    gc.freeze()  # what the imports made stays: every full collection went through it, for 15 to 35 ms between answers
     try:
         import uvloop  # noqa: PLC0415 - not built for every system
     except ImportError:

@@ -3,6 +3,7 @@
 Whoever decides by what is available locks the driver first. Nothing here commits.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -38,7 +39,7 @@ values ($1, $2, $3::varchar, $4, $5, $6 + coalesce((
 """`spendable_minor`: what is available, and what is kept for sessions that run or begin: those count by their cost."""
 RELEASE_SETTLED: Final = """
 update holds h set released_at = $2 from commands c
-where c.id = h.command_id and c.transaction_id = $1 and h.released_at is null
+where c.id = h.command_id and c.transaction_id = any($1::bigint[]) and h.released_at is null
 """
 RELEASE_ENDED: Final = """
 update holds set released_at = $1::timestamptz where id in (
@@ -136,9 +137,9 @@ def too_low(needed_minor: int, available_minor: int, currency: str) -> CreditToo
     )
 
 
-async def release_settled(connection: asyncpg.Connection, transaction_id: int, now: datetime) -> None:
-    """The session is in the ledger, so nothing needs to be kept for it."""
-    await connection.execute(RELEASE_SETTLED, transaction_id, now)
+async def release_settled(connection: asyncpg.Connection, transaction_ids: Sequence[int], now: datetime) -> None:
+    """The sessions are in the ledger, so nothing needs to be kept for them."""
+    await connection.execute(RELEASE_SETTLED, transaction_ids, now)
 
 
 async def release_ended(connection: asyncpg.Connection, now: datetime, user_id: UUID | None = None) -> None:

@@ -27,7 +27,7 @@ from api.mail import sending
 from api.mail.transport import make_deliver
 from api.settings import Settings
 from api.settlement.no_shows import settle_next_no_show
-from api.settlement.settling import settle_next
+from api.settlement.settling import SESSIONS_FAULT, settle_next, settle_plain
 from api.settlement.snapshots import take_snapshots
 from api.sharing import booking_keeping
 from api.transactions import limit_stops
@@ -40,6 +40,8 @@ FOLLOW_EVERY_S: Final = 1.0
 SETTLE_EVERY_S: Final = 1.0
 MOST_SETTLED: Final = 1000
 """Sessions that one turn settles at most; what is left waits for the next."""
+SETTLED_TOGETHER: Final = 50
+"""Sessions in one database transaction; an owner's other sessions wait for its commit (receipts have no gaps)."""
 LIMITS_EVERY_S: Final = 1.0
 MOST_LIMIT_ROUNDS: Final = 50
 LIVE_EVERY_S: Final = 1.0
@@ -93,11 +95,22 @@ async def drop_expired(storage: Storage, settings: Settings) -> None:
 
 
 async def settle_due(storage: Storage, fee_bp: int) -> None:
-    """Settles what is due, each session in a database transaction of its own; listeners share the work by its locks."""
+    """Settles what is due, plain sessions together, others each alone; listeners share the work by its locks."""
+    plain_alone = False
+
+    async def settle_some(connection: asyncpg.Connection) -> int:
+        return await settle_plain(connection, fee_bp, datetime.now(UTC), SETTLED_TOGETHER)
 
     async def settle_one(connection: asyncpg.Connection) -> bool:
-        return await settle_next(connection, fee_bp, datetime.now(UTC)) is not None
+        return await settle_next(connection, fee_bp, datetime.now(UTC), but_plain=not plain_alone) is not None
 
+    try:
+        for _ in range(MOST_SETTLED // SETTLED_TOGETHER):
+            if await storage.attempt(settle_some) < SETTLED_TOGETHER:
+                break
+    except SESSIONS_FAULT as error:
+        log.info("sessions are settled one by one", error=str(error))
+        plain_alone = True
     for _ in range(MOST_SETTLED):
         if not await storage.attempt(settle_one):
             return

@@ -5,7 +5,7 @@ goes alone; so does one whose charge point is locked elsewhere, so that the othe
 one charge point (`lanes`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,13 +18,22 @@ from api.listener.calls import HANDLERS, LOCKING, Calls
 from api.listener.failures import UnavailableError
 from api.listener.metrics import BATCH_SIZE
 from api.listener.storage import Storage
-from api.transactions.start import try_lock_charge_points
+from api.sharing.ocpp import authorize_calls
+from api.transactions.start import starts, try_lock_charge_points
+from api.transactions.stop import stops
 from wire.messages import ChargePointCall
 
 log = structlog.get_logger(__name__)
 
+Handlers = Callable[[asyncpg.Connection, Sequence[ChargePointCall], datetime], Awaitable[list[Answer]]]
 GROUPED: Final = frozenset({"Authorize", "BootNotification", "StartTransaction", "StopTransaction"})
 """What comes often and is done in a few milliseconds; the rest is left to a transaction of its own."""
+TOGETHER: Final[dict[str, Handlers]] = {
+    "StopTransaction": stops,
+    "StartTransaction": starts,
+    "Authorize": authorize_calls,
+}
+"""Of these, some of what is asked is asked once for all."""
 MOST: Final = 50
 """In one group: the first of them waits for the last."""
 
@@ -61,7 +70,7 @@ class GroupCommits:
     async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[tuple[ChargePointCall, Answer]]:
         async def work(connection: asyncpg.Connection) -> list[tuple[ChargePointCall, Answer]]:
             free = await _not_locked(connection, wanted)
-            answered = [(call, await HANDLERS[call.action](connection, call, now)) for call in free]
+            answered = await _handle(connection, free, now)
             log_rows = [row for call, answer in answered for row in message_log.conversation(call, answer, now)]
             if log_rows:
                 BATCH_SIZE.observe(len(answered))
@@ -69,6 +78,21 @@ class GroupCommits:
             return answered
 
         return await self._storage.attempt(work)
+
+
+async def _handle(
+    connection: asyncpg.Connection, calls: Sequence[ChargePointCall], now: datetime
+) -> list[tuple[ChargePointCall, Answer]]:
+    """Those that are handled together first, in the same order in every listener: they wait in no circle."""
+    answered: list[tuple[ChargePointCall, Answer]] = []
+    for action, handle in TOGETHER.items():
+        of_action = [call for call in calls if call.action == action]
+        if of_action:
+            answered += zip(of_action, await handle(connection, of_action, now), strict=True)
+    for call in calls:
+        if call.action not in TOGETHER:
+            answered.append((call, await HANDLERS[call.action](connection, call, now)))
+    return answered
 
 
 async def _not_locked(connection: asyncpg.Connection, wanted: Sequence[ChargePointCall]) -> list[ChargePointCall]:

@@ -32,12 +32,18 @@ select {COLUMNS} from transfers p join settlements s on s.id = p.settlement_id w
 POSTED_FOR_MOVEMENT: Final = f"""
 select {COLUMNS} from transfers p join bank_postings b on b.id = p.bank_posting_id where b.movement_id = $1
 """  # noqa: S608 - our own names
-ADD_SETTLEMENT: Final = """
+ADD_SETTLEMENTS: Final = """
 insert into settlements (transaction_id, revision, decision_id, driver_account_id, owner_account_id, currency,
     net_minor, vat_minor, fee_bp, charge_detail_record)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb)
-returning id
+select s.transaction_id, s.revision, s.decision_id, s.driver, s.owner, s.currency, s.net_minor, s.vat_minor, s.fee_bp,
+    s.record::jsonb
+from unnest($1::bigint[], $2::integer[], $3::uuid[], $4::uuid[], $5::uuid[], $6::text[], $7::bigint[], $8::bigint[],
+    $9::integer[], $10::text[]) as s (transaction_id, revision, decision_id, driver, owner, currency, net_minor,
+    vat_minor, fee_bp, record)
+order by s.owner, s.transaction_id
+returning transaction_id, id
 """
+"""Receipts of one owner are numbered by one at a time, so they come in one order: no deadlock."""
 ADD_BANK_POSTING: Final = """
 insert into bank_postings (movement_id, revision, decision, account_id, payout_id, note, decided_by)
 values ($1, $2, $3, $4, $5, $6, $7) returning id
@@ -53,9 +59,13 @@ returning id
 ADD_TRANSFERS: Final = """
 insert into transfers (settlement_id, bank_posting_id, no_show_posting_id, debit_account_id, credit_account_id,
     amount_minor, currency, kind, is_reversal, booked_on)
-select $1::uuid, $2::uuid, $3::uuid, t.*, $10::date
-from unnest($4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[], $9::boolean[]) as t
+select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::uuid[], $5::uuid[], $6::bigint[], $7::text[], $8::text[],
+    $9::boolean[], $10::date[])
 """
+
+
+Cause = tuple[UUID | None, UUID | None, UUID | None]
+"""Of a transfer: its settlement, bank posting or no-show posting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +89,8 @@ class Revision:
     net_minor: int
     vat_minor: int
     charge_detail_record: Mapping[str, Any] | None
+    transfers: Sequence[Transfer]
+    booked_on: date
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,23 +176,34 @@ def _transfer(row: asyncpg.Record) -> Transfer:
     )
 
 
-async def add_revision(
-    connection: asyncpg.Connection, revision: Revision, transfers: Sequence[Transfer], booked_on: date
-) -> None:
-    """Adds a settlement with its transfers; no more can be added once this database transaction has ended.
+async def add_revisions(connection: asyncpg.Connection, revisions: Sequence[Revision]) -> None:
+    """Adds settlements of different sessions with their transfers; no more can be added once this database
+    transaction has ended.
 
     Raises:
-        asyncpg.UniqueViolationError: this revision of the session exists.
+        asyncpg.UniqueViolationError: one of these revisions exists.
     """
-    record = revision.charge_detail_record
-    settlement_id = await connection.fetchval(
-        ADD_SETTLEMENT,
-        *(revision.transaction_id, revision.number, revision.decision_id),
-        *(revision.parties.driver, revision.parties.owner, revision.currency),
-        *(revision.net_minor, revision.vat_minor, revision.parties.fee_bp),
+    rows = await connection.fetch(
+        ADD_SETTLEMENTS, *map(list, zip(*(_columns(revision) for revision in revisions), strict=True))
+    )
+    ids = {row["transaction_id"]: row["id"] for row in rows}
+    await _add_transfers(
+        connection,
+        [
+            ((ids[revision.transaction_id], None, None), transfer, revision.booked_on)
+            for revision in revisions
+            for transfer in revision.transfers
+        ],
+    )
+
+
+def _columns(revision: Revision) -> tuple[object, ...]:
+    record, parties = revision.charge_detail_record, revision.parties
+    return (
+        *(revision.transaction_id, revision.number, revision.decision_id, parties.driver, parties.owner),
+        *(revision.currency, revision.net_minor, revision.vat_minor, parties.fee_bp),
         None if record is None else orjson.dumps(record).decode(),
     )
-    await _add_transfers(connection, (settlement_id, None, None), transfers, booked_on)
 
 
 async def add_bank_posting(
@@ -196,7 +219,7 @@ async def add_bank_posting(
         *(posting.movement_id, posting.number, posting.decision, posting.account_id, posting.payout_id),
         *(posting.note, posting.decided_by),
     )
-    await _add_transfers(connection, (None, posting_id, None), transfers, booked_on)
+    await _add_transfers(connection, [((None, posting_id, None), transfer, booked_on) for transfer in transfers])
 
 
 async def add_no_show(
@@ -211,23 +234,18 @@ async def add_no_show(
     posting_id = await connection.fetchval(
         ADD_NO_SHOW, no_show.booking_id, parties.driver, parties.owner, no_show.currency, no_show.amount_minor
     )
-    await _add_transfers(connection, (None, None, posting_id), transfers, booked_on)
+    await _add_transfers(connection, [((None, None, posting_id), transfer, booked_on) for transfer in transfers])
 
 
-async def _add_transfers(
-    connection: asyncpg.Connection,
-    cause: tuple[UUID | None, UUID | None, UUID | None],
-    transfers: Sequence[Transfer],
-    booked_on: date,
-) -> None:
-    await connection.execute(
-        ADD_TRANSFERS,
-        *cause,
-        [UUID(transfer.debit) for transfer in transfers],
-        [UUID(transfer.credit) for transfer in transfers],
-        [transfer.amount_minor for transfer in transfers],
-        [transfer.currency for transfer in transfers],
-        [transfer.kind for transfer in transfers],
-        [transfer.is_reversal for transfer in transfers],
-        booked_on,
-    )
+async def _add_transfers(connection: asyncpg.Connection, postings: Sequence[tuple[Cause, Transfer, date]]) -> None:
+    if not postings:
+        return
+    rows = [
+        (
+            *cause,
+            *(UUID(transfer.debit), UUID(transfer.credit), transfer.amount_minor, transfer.currency),
+            *(transfer.kind, transfer.is_reversal, booked_on),
+        )
+        for cause, transfer, booked_on in postings
+    ]
+    await connection.execute(ADD_TRANSFERS, *map(list, zip(*rows, strict=True)))

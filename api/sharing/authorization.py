@@ -4,7 +4,7 @@ What is used up of a grant counts all its versions; docs/sharing.md says how.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, Final
@@ -34,16 +34,16 @@ select c.id as place_id, c.owner_id, c.time_zone, c.location_id as stands_at, c.
     (
         select count(*) from transactions x
         where x.id_tag = t.tag and x.status = 'active'
-            and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)
+            and (x.charge_point_id, x.connector_id) is distinct from (c.id, {connector})
     ) >= t.concurrency_limit as charging_elsewhere,
     (
-        select case when $3::integer > 0 then max(b.ends_at) filter (where b.connector_id = $3)
+        select case when {connector} > 0 then max(b.ends_at) filter (where b.connector_id = {connector})
             when count(distinct b.connector_id) >= greatest(1, (
                 select count(*) from connectors k where k.charge_point_id = c.id and k.connector_id > 0))
             then min(b.ends_at) end
         from bookings b
-        where b.charge_point_id = c.id and b.status = 'standing' and b.starts_at <= $4::timestamptz
-            and b.ends_at > $4::timestamptz and b.user_id <> t.user_id
+        where b.charge_point_id = c.id and b.status = 'standing' and b.starts_at <= {at}
+            and b.ends_at > {at} and b.user_id <> t.user_id
     ) as reserved_until,
     g.id, g.user_id, g.group_id, g.charge_point_id, g.connector_id, g.location_id, g.priority,
     g.valid_from, g.valid_until, g.revoked_at, g.windows::text as windows,
@@ -59,24 +59,31 @@ left join lateral (
         coalesce(sum(x.total_minor) filter (where p.counts and x.currency = g.currency), 0)::bigint
             as used_amount_minor,
         count(*) filter (where x.status = 'active'
-            and (x.charge_point_id, x.connector_id) is distinct from ($1, $3::integer)) as used_sessions,
+            and (x.charge_point_id, x.connector_id) is distinct from (c.id, {connector})) as used_sessions,
         coalesce(sum(greatest(0, (
             select r.energy_wh from meter_values r where r.transaction_id = x.id and r.energy_wh is not null
             order by r.sampled_at desc limit 1) - x.meter_start_wh))
             filter (where p.counts and x.status = 'active'), 0)::bigint as running_energy_wh
     from grants v join transactions x on x.grant_id = v.id and x.driver_id = t.user_id
     cross join lateral (select g.cap_period <> 'month' or x.started_at
-        >= date_trunc('month', $4::timestamptz at time zone c.time_zone) at time zone c.time_zone as counts) p
+        >= date_trunc('month', {at} at time zone c.time_zone) at time zone c.time_zone as counts) p
     where v.series_id = g.series_id and num_nonnulls(g.max_energy_wh, g.max_amount_minor, g.max_sessions) > 0
 ) u on true
-where c.id = $1
+where c.id = {place}
 """
-OF_ONE: Final = FACTS.format(tags="t.tag = upper($2)")
+PARAMETERS: Final = {"place": "$1", "connector": "$3::integer", "at": "$4::timestamptz"}
+OF_ONE: Final = FACTS.format(tags="t.tag = upper($2)", **PARAMETERS)
+OF_MANY: Final = """
+select q.number, f.*
+from unnest($1::uuid[], $2::text[], $3::timestamptz[]) with ordinality as q (place, tag, at, number)
+cross join lateral ({facts}) as f
+""".format(facts=FACTS.format(tags="t.tag = upper(q.tag)", place="q.place", connector="null::integer", at="q.at"))
 OF_ALL: Final = FACTS.format(
+    **PARAMETERS,
     tags="""$2::text is null and (t.user_id = c.owner_id or t.user_id in (
         select g.user_id from grants g where g.charge_point_id = c.id or g.location_id = c.location_id
         union select m.user_id from group_members m join grants g on g.group_id = m.group_id
-        where g.charge_point_id = c.id or g.location_id = c.location_id))"""
+        where g.charge_point_id = c.id or g.location_id = c.location_id))""",
 )
 """Every tag of those with whom the charge point is shared by name or by group: whoever a public grant lets in is
 too many for a list."""
@@ -102,6 +109,37 @@ async def authorize(
     if is_unknown and presented_at is not None and await learn(connection, charge_point_id, id_tag, presented_at):
         rows = await connection.fetch(OF_ONE, charge_point_id, id_tag, starting_on, now)
     return decide(_facts(rows, charge_point_id, starting_on), now)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Whether the holder of an idTag may charge at a charge point at a time; `presented_at` as for `authorize`."""
+
+    charge_point_id: UUID
+    id_tag: str
+    at: datetime
+    presented_at: datetime | None = None
+
+
+async def authorize_many(connection: asyncpg.Connection, questions: Sequence[Question]) -> list[Decision]:
+    """The same for several at once, where nothing is started; none changes what another is told."""
+    if not questions:
+        return []
+    columns = zip(*((question.charge_point_id, question.id_tag, question.at) for question in questions), strict=True)
+    rows: list[list[Mapping[str, Any]]] = [[] for _ in questions]
+    for row in await connection.fetch(OF_MANY, *map(list, columns)):
+        rows[row["number"] - 1].append(row)
+    return [await _decide_one(connection, question, found) for question, found in zip(questions, rows, strict=True)]
+
+
+async def _decide_one(
+    connection: asyncpg.Connection, question: Question, rows: Sequence[Mapping[str, Any]]
+) -> Decision:
+    """By the rows that were found; a card that nobody knows may be one to learn."""
+    place, is_unknown = question.charge_point_id, bool(rows) and rows[0]["tag"] is None
+    if is_unknown and question.presented_at is not None:
+        return await authorize(connection, place, question.id_tag, question.at, presented_at=question.presented_at)
+    return decide(_facts(rows, place, None), question.at)
 
 
 async def authorize_throughout(

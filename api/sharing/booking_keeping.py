@@ -23,18 +23,15 @@ TOO_SHORT: Final = timedelta(seconds=30)
 LIMIT: Final = 100
 
 USED: Final = """
-update bookings b set status = 'used', ended_at = $1::timestamptz, transaction_id = t.id, is_no_show = false
-from transactions t
+update bookings b set status = 'used', ended_at = {now}::timestamptz, transaction_id = t.id, is_no_show = false
+from {sessions} t
 where t.charge_point_id = b.charge_point_id and t.connector_id = b.connector_id and t.driver_id = b.user_id
     and t.started_at < b.ends_at and coalesce(t.stopped_at, 'infinity') > b.starts_at and {which}
 """
-USED_BY: Final = USED.format(
-    which="t.id = $2 and b.starts_at <= $1 and (b.status = 'standing' "
-    "or b.status = 'expired' and b.ends_at > $1::timestamptz - $3::interval)"
-)
-"""Also one that has expired, where the charge point delivers the Start late."""
 USED_BY_RUNNING: Final = USED.format(
-    which="b.status = 'standing' and b.starts_at <= $1 and t.status = 'active' and t.started_at <= b.starts_at"
+    now="$1",
+    sessions="transactions",
+    which="b.status = 'standing' and b.starts_at <= $1 and t.status = 'active' and t.started_at <= b.starts_at",
 )
 """Who came early charges already when the booking begins."""
 UNUSABLE: Final = """
@@ -122,9 +119,14 @@ class Step(Protocol):
     async def __call__(self, connection: asyncpg.Connection, /, now: datetime) -> None: ...
 
 
-async def used_by(connection: asyncpg.Connection, transaction: int, now: datetime) -> None:
-    """The holder has come: the booking in whose time this transaction runs ends, by whichever tag of theirs."""
-    await connection.execute(USED_BY, now, transaction, LATE)
+def used_by(sessions: str, *, now: str, late: str) -> str:
+    """The statement that ends the booking in whose time a session begins, by whichever tag of its holder's.
+
+    Also one that has expired, where the charge point delivers the Start `late` (`LATE`). All are SQL expressions:
+    beside the one that makes the session, this needs no round trip of its own.
+    """
+    is_open = f"b.status = 'standing' or b.status = 'expired' and b.ends_at > {now}::timestamptz - {late}::interval"
+    return USED.format(now=now, sessions=sessions, which=f"b.starts_at <= {now} and ({is_open})")
 
 
 async def begin_used(connection: asyncpg.Connection, now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Authorize (OCPP 1.6 4.1) and the idTagInfo of every answer that carries one. The decision itself is `decision`'s."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -9,7 +10,7 @@ import msgspec
 
 from api.charge_points.answers import Answer, encode_payload, received_at
 from api.charge_points.timestamps import format_timestamp
-from api.sharing.authorization import authorize
+from api.sharing.authorization import Question, authorize_many
 from api.sharing.decision import Decision
 from wire.messages import ChargePointCall
 
@@ -36,7 +37,17 @@ def id_tag_info(decision: Decision, status: str | None = None) -> dict[str, Any]
 
 async def authorize_call(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
     """Answers Authorize.req; ConcurrentTx is left to the start."""
-    request = _decoder.decode(call.payload)
+    return (await authorize_calls(connection, [call], now))[0]
+
+
+async def authorize_calls(
+    connection: asyncpg.Connection, calls: Sequence[ChargePointCall], now: datetime
+) -> list[Answer]:
+    """The same for several together."""
+    decisions = await authorize_many(connection, [_question(call) for call in calls])
+    return [Answer(encode_payload({"idTagInfo": id_tag_info(decision)})) for decision in decisions]
+
+
+def _question(call: ChargePointCall) -> Question:
     at = received_at(call)
-    decision = await authorize(connection, UUID(call.charge_point_id), request.id_tag, at, presented_at=at)
-    return Answer(encode_payload({"idTagInfo": id_tag_info(decision)}))
+    return Question(UUID(call.charge_point_id), _decoder.decode(call.payload).id_tag, at, presented_at=at)

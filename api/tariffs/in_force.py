@@ -49,6 +49,7 @@ limit 1
 """
 """The grant of a person that goes before the others. Windows and limits are not looked at: prices are shown ahead of
 time; whose price is charged is decided at the start, and one that was shown and differs refuses it."""
+VERSION_COLUMNS: Final = ("id", "tariff_id", "currency", "elements", "terms")
 SHOWN: Final = "select id, tariff_id, currency, elements::text as elements, terms::text as terms"
 IN_FORCE: Final = f"{SHOWN} from ({RULE}) as v".format(
     charge_point_id="$1::uuid", grant_id="$2::uuid", at="$3::timestamptz", late="$4::interval"

@@ -19,7 +19,7 @@ from api.sharing import booking_keeping
 from api.sharing.authorization import authorize
 from api.sharing.decision import Decision
 from api.sharing.ocpp import id_tag_info
-from api.tariffs.in_force import Version, find_version, tariff_in_force
+from api.tariffs.in_force import RULE, VERSION_COLUMNS, Version, find_version
 from api.transactions.held import NEVER_STOPPED, POSSIBLE_REPLAY, SECOND_START, UNPROCESSED, with_reasons
 from api.transactions.limits import limits_at_start
 from api.transactions.replays import ACTIVE, Known, NewStart, find_replayed
@@ -37,20 +37,25 @@ LOCK: Final = "select pg_advisory_xact_lock(hashtextextended($1, 0))"
 TRY_LOCK: Final = """
 select id from unnest($1::text[]) as id where pg_try_advisory_xact_lock(hashtextextended(id, 0))
 """
-SITUATION: Final = """
-select c.boot_count, c.quirks, t.* from charge_points c left join lateral (
+SITUATIONS: Final = """
+select s.number, c.boot_count, c.quirks, t.*
+from unnest($1::uuid[], $2::integer[], $3::text[], $4::bigint[], $5::timestamptz[])
+    with ordinality as s (charge_point_id, connector_id, id_tag, meter_start_wh, started_at, number)
+join charge_points c on c.id = s.charge_point_id left join lateral (
     select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
     from transactions
-    where charge_point_id = $1 and connector_id = $2 and status = 'active'
+    where charge_point_id = s.charge_point_id and connector_id = s.connector_id and status = 'active'
     union all
     select id, started_at, start_received_at, meter_start_wh, id_tag, occurrence, start_boot_count, status, held_reasons
     from transactions
-    where charge_point_id = $1 and connector_id = $2 and id_tag = $3 and meter_start_wh = $4 and started_at = $5
-        and status <> 'active'
+    where charge_point_id = s.charge_point_id and connector_id = s.connector_id and id_tag = s.id_tag
+        and meter_start_wh = s.meter_start_wh and started_at = s.started_at and status <> 'active'
 ) t on true
-where c.id = $1 order by t.id
+order by s.number, t.id
 """
-"""A row for each transaction that is open on the connector or identical to the Start; one row where there is none."""
+"""Of each Start, a row for each transaction that is open on its connector or identical to it; one row where there is
+none.
+"""
 KNOWN: Final = tuple(field.name for field in fields(Known))
 ABANDON: Final = """
 update transactions t set status = 'abandoned', held_reasons = $2, energy_wh = (
@@ -63,9 +68,16 @@ LINK: Final = """
 update commands set transaction_id = $1, note = case when gave_up_at is null then note end, gave_up_at = null
 where id = $2
 """
-NUMBER_AND_COMMAND: Final = """
+PRICE: Final = RULE.format(
+    charge_point_id="$1::uuid",
+    grant_id="$6::uuid",
+    at="coalesce(m.created_at, $7::timestamptz)",
+    late="case when m.id is null then $8::interval else interval '0' end",
+)
+NUMBER_COMMAND_AND_PRICE: Final = f"""
 select nextval(pg_get_serial_sequence('transactions', 'id')) as number, i.transaction_id_key as key,
-    m.id as command_id, m.created_at as commanded_at, m.tariff_version_id as shown, m.currency, m.credit_minor
+    m.id as command_id, m.tariff_version_id as shown, m.currency as credit_currency, m.credit_minor,
+    v.id, v.tariff_id, v.currency, v.elements::text as elements, v.terms::text as terms
 from installation i left join lateral (
     select c.id, c.created_at, c.tariff_version_id, h.currency, h.spendable_minor - coalesce((
         select sum(x.total_minor) from transactions x
@@ -77,20 +89,25 @@ from installation i left join lateral (
         and upper(c.payload ->> 'idTag') = $2 and coalesce((c.payload ->> 'connectorId')::integer, $3) = $3
         and c.created_at between $4::timestamptz - $5::interval and $4::timestamptz
     order by c.created_at desc limit 1
-) m on true
-"""
+) m on true left join lateral ({PRICE}) v on m.tariff_version_id is null
+"""  # noqa: S608 - our own statements
 """The next transaction's number, and the RemoteStartTransaction that caused the Start, where there is one (5.11), with
-what the driver had to charge with then, less what sessions came to that have ended since."""
-INSERT: Final = """
-insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
-    started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
-    held_reasons, tariff_version_id, tariff, currency, grant_id, limit_energy_wh, limit_amount_minor,
-    limit_credit_minor)
-overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
-    $20, $21, $22)
-on conflict on constraint uq_transactions_start do nothing
-returning ocpp_transaction_id, public_id, id_tag_status, status, held_reasons
-"""
+what the driver had to charge with then, less what sessions came to that have ended since. The price is the one in force
+when the app started it, else at the start; none where the app showed one."""
+INSERT: Final = f"""
+with started as (
+    insert into transactions (id, charge_point_id, connector_id, ocpp_transaction_id, id_tag, id_tag_status, driver_id,
+        started_at, start_received_at, start_boot_count, meter_start_wh, occurrence, reservation_id, status,
+        held_reasons, tariff_version_id, tariff, currency, grant_id, limit_energy_wh, limit_amount_minor,
+        limit_credit_minor)
+    overriding system value values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18,
+        $19, $20, $21, $22)
+    on conflict on constraint uq_transactions_start do nothing
+    returning *
+), used as ({booking_keeping.used_by("started", now="$9", late="$23")})
+select ocpp_transaction_id, public_id, id_tag_status, status, held_reasons from started
+"""  # noqa: S608 - our own statements
+"""Stores the transaction; a booking of its driver's is used by it."""
 ANSWERED: Final = """
 select ocpp_transaction_id, public_id, id_tag_status, status, held_reasons from transactions where id = $1
 """
@@ -147,31 +164,38 @@ async def start(connection: asyncpg.Connection, call: ChargePointCall, now: date
 
     The caller holds the charge point's lock.
     """
-    return await _start(connection, call, read_start(call.payload), [])
+    return (await starts(connection, [call], now))[0]
+
+
+async def starts(connection: asyncpg.Connection, calls: Sequence[ChargePointCall], now: datetime) -> list[Answer]:
+    """The same for calls of different charge points, one after the other: what each finds is read together."""
+    arrivals = await _arrive(connection, [(call, read_start(call.payload)) for call in calls])
+    return [await _start(connection, call, arrival, []) for call, arrival in zip(calls, arrivals, strict=True)]
 
 
 async def start_salvaged(connection: asyncpg.Connection, call: ChargePointCall) -> Answer:
     """Gives a Start that cannot be processed its transaction all the same, held for a person."""
-    return await _start(connection, call, salvage_start(call.payload), [UNPROCESSED])
+    [arrival] = await _arrive(connection, [(call, salvage_start(call.payload))])
+    return await _start(connection, call, arrival, [UNPROCESSED])
 
 
 async def _start(
-    connection: asyncpg.Connection, call: ChargePointCall, request: StartRequest, reasons: Sequence[str]
+    connection: asyncpg.Connection, call: ChargePointCall, arrival: _Arrival, reasons: Sequence[str]
 ) -> Answer:
-    at = received_at(call)
-    arrival = await _arrive(connection, UUID(call.charge_point_id), request, at)
+    request = arrival.request
     decision = await _decide(connection, arrival)
     found = _find(arrival)
     if isinstance(found, NewStart):
-        repeated = repeated_start(arrival.open, request, at)
+        repeated = repeated_start(arrival.open, request, arrival.at)
         if repeated is not None and await tolerates_repeated_start(
-            connection, call.charge_point_id, arrival.quirks, at
+            connection, call.charge_point_id, arrival.quirks, arrival.at
         ):
             return _answer(request, await connection.fetchrow(ANSWERED, repeated), decision)
         row = await _insert(connection, arrival, found, decision, reasons)
         if row is not None:
             return _answer(request, row, decision)
-        found = _find(await _arrive(connection, arrival.charge_point_id, request, at))
+        [arrival] = await _arrive(connection, [(call, request)])
+        found = _find(arrival)
     if isinstance(found, NewStart):
         raise RuntimeError("the unique constraint saw a Start that the query does not")
     return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
@@ -195,13 +219,22 @@ async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision
 
 
 async def _arrive(
-    connection: asyncpg.Connection, charge_point_id: UUID, request: StartRequest, at: datetime
-) -> _Arrival:
-    rows = await connection.fetch(
-        SITUATION, charge_point_id, request.connector_id, request.tag, request.meter_start, request.started_at
-    )
+    connection: asyncpg.Connection, asked: Sequence[tuple[ChargePointCall, StartRequest]]
+) -> list[_Arrival]:
+    keys = [
+        (call.charge_point_id, request.connector_id, request.tag, request.meter_start, request.started_at)
+        for call, request in asked
+    ]
+    found: list[list[Mapping[str, Any]]] = [[] for _ in asked]
+    for row in await connection.fetch(SITUATIONS, *map(list, zip(*keys, strict=True))):
+        found[row["number"] - 1].append(row)
+    return [_arrival(call, request, rows) for (call, request), rows in zip(asked, found, strict=True)]
+
+
+def _arrival(call: ChargePointCall, request: StartRequest, rows: Sequence[Mapping[str, Any]]) -> _Arrival:
     others = [row for row in rows if row["id"] is not None]
-    return _Arrival(charge_point_id, request, at, rows[0]["boot_count"], rows[0]["quirks"], others)
+    at, boot_count, quirks = received_at(call), rows[0]["boot_count"], rows[0]["quirks"]
+    return _Arrival(UUID(call.charge_point_id), request, at, boot_count, quirks, others)
 
 
 def _find(arrival: _Arrival) -> Known | NewStart:
@@ -220,11 +253,14 @@ async def _insert(
     request = arrival.request
     place = await _take_place(connection, arrival)
     flags = [POSSIBLE_REPLAY] if new.occurrence else []
+    at = request.started_at if arrival.is_plausible else arrival.at
     found = await connection.fetchrow(
-        NUMBER_AND_COMMAND, arrival.charge_point_id, request.tag, request.connector_id, arrival.at, REMOTE_START_WINDOW
+        NUMBER_COMMAND_AND_PRICE,
+        *(arrival.charge_point_id, request.tag, request.connector_id, arrival.at, REMOTE_START_WINDOW),
+        *(decision.grant_id, at, CLOCK_DIFFERENCE),
     )
     number, key, command_id = found["number"], found["key"], found["command_id"]
-    version = await _price(connection, arrival, decision, found)
+    version = await _price(connection, found)
     row = await connection.fetchrow(
         INSERT,
         *(number, arrival.charge_point_id, request.connector_id, ocpp_transaction_id(key, number), request.tag),
@@ -234,12 +270,12 @@ async def _insert(
         *((version.id, version.document, version.currency) if version else (None, None, None)),
         decision.grant_id,
         *_limits(decision, version, found),
+        booking_keeping.LATE,
     )
     if row is not None and command_id is not None:
         await connection.execute(LINK, number, command_id)
     if row is not None:
         await reservations.used(connection, arrival.charge_point_id, request.reservation_id, number, arrival.at)
-        await booking_keeping.used_by(connection, number, arrival.at)
     return row  # type: ignore[no-any-return]
 
 
@@ -266,17 +302,11 @@ async def _is_held_for_time(connection: asyncpg.Connection, arrival: _Arrival) -
     return not await tolerates_reset_clock(connection, charge_point_id, arrival.quirks, started_at, arrival.at)
 
 
-async def _price(
-    connection: asyncpg.Connection, arrival: _Arrival, decision: Decision, command: Mapping[str, Any]
-) -> Version | None:
-    """The price that was shown to who started by the app; else the one in force at the start."""
-    if command["shown"] is not None:
-        return await find_version(connection, command["shown"])
-    if command["command_id"] is not None:
-        at = command["commanded_at"]
-        return await tariff_in_force(connection, arrival.charge_point_id, decision.grant_id, at)
-    at = arrival.request.started_at if arrival.is_plausible else arrival.at
-    return await tariff_in_force(connection, arrival.charge_point_id, decision.grant_id, at, CLOCK_DIFFERENCE)
+async def _price(connection: asyncpg.Connection, found: Mapping[str, Any]) -> Version | None:
+    """The price that was shown to who started by the app; else the one that is in force; None: it has no price."""
+    if found["shown"] is not None:
+        return await find_version(connection, found["shown"])
+    return None if found["id"] is None else Version.from_row({name: found[name] for name in VERSION_COLUMNS})
 
 
 def _limits(
@@ -284,7 +314,7 @@ def _limits(
 ) -> tuple[int | None, int | None, int | None]:
     """What the session may reach, as columns."""
     currency = version.currency if version else None
-    credit_minor = command["credit_minor"] if command["currency"] == currency else None
+    credit_minor = command["credit_minor"] if command["credit_currency"] == currency else None
     limits = limits_at_start(decision, currency, credit_minor)
     return limits.energy_wh, limits.amount_minor, limits.credit_minor
 

@@ -18,7 +18,7 @@ from api.accounting.tariff import Tariff, tariff_from_document
 from api.charge_points.answers import Answer, encode_payload, received_at
 from api.charge_points.charging_profiles import TRANSACTION_ENDED
 from api.charge_points.live import connector_fields
-from api.sharing.authorization import authorize
+from api.sharing.authorization import Question, authorize_many
 from api.sharing.ocpp import id_tag_info
 from api.transactions.held import DIFFERING_STOP, ID_TAG_NOT_ACCEPTED, TARIFF_UNREADABLE, with_reasons
 from api.transactions.meter_values import store_transaction_data
@@ -27,19 +27,24 @@ from api.transactions.start import HOLD
 from api.transactions.tolerance import as_tolerated, transaction_without_start
 from wire.messages import ChargePointCall
 
-FIND: Final = """
-select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.start_received_at, t.meter_start_wh,
-    t.held_reasons, t.tariff, t.id_tag_status, c.rated_power_w, c.quirks, c.time_zone
-from transactions t join charge_points c on c.id = t.charge_point_id
-where t.charge_point_id = $1 and t.ocpp_transaction_id = $2::bigint
-"""
 RECORD: Final = """
-insert into transaction_stops (charge_point_id, ocpp_transaction_id, digest, transaction_id, applied, id_tag,
-    meter_stop_wh, stopped_at, reason, received_at)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-on conflict (charge_point_id, ocpp_transaction_id, digest) do nothing
-returning true
+with found as (
+    select t.id, t.public_id, t.connector_id, t.status, t.started_at, t.start_received_at, t.meter_start_wh,
+        t.held_reasons, t.tariff, t.id_tag_status, c.rated_power_w, c.quirks, c.time_zone
+    from transactions t join charge_points c on c.id = t.charge_point_id
+    where t.charge_point_id = $1 and t.ocpp_transaction_id = $9::bigint
+), recorded as (
+    insert into transaction_stops (charge_point_id, ocpp_transaction_id, digest, transaction_id, applied, id_tag,
+        meter_stop_wh, stopped_at, reason, received_at)
+    select $1, $2, $3, found.id, coalesce(found.status <> 'stopped', false), $4, $5, $6, $7, $8
+    from (select) as stop left join found on true where found.id is not null or $10
+    on conflict (charge_point_id, ocpp_transaction_id, digest) do nothing
+    returning id
+)
+select found.*, exists (select from recorded) as is_new from (select) as stop left join found on true
 """
+"""Stores the Stop, one without its transaction only if that is wanted ($10); the transaction, and whether this Stop was
+not seen before."""
 APPLY: Final = f"""
 with profiles as ({TRANSACTION_ENDED}), applied as (
     update transactions
@@ -51,6 +56,10 @@ select public_id from transactions
 where charge_point_id = $1 and connector_id = $2 and status = 'active' and id <> $3 order by id desc limit 1
 """  # noqa: S608 - our own statement
 """Ends the transaction and its charging profiles; gives the one that still runs on the connector, if any."""
+READINGS: Final = """
+select sampled_at as at, energy_wh, power_w from meter_values
+where transaction_id = $1 and energy_wh is not null order by sampled_at, received_at
+"""
 SAMPLES: Final = """
 select sampled_at as at, energy_wh, power_w from meter_values
 where transaction_id = $1 and energy_wh is not null order by sampled_at limit $2
@@ -68,48 +77,57 @@ class _Result:
     record: ChargeDetailRecord | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Effect:
+    """What a Stop changed in the live state, and what the log says of it."""
+
+    live: dict[str, bytes]
+    about: dict[str, object]
+
+
 async def stop(connection: asyncpg.Connection, call: ChargePointCall, now: datetime) -> Answer:
     """Stores the stop and, where it is the first of its transaction, finishes and rates it.
 
     The caller holds the charge point's lock.
     """
-    request = read_stop(call.payload)
-    transaction = await _find(connection, call, request)
-    live: dict[str, bytes] = {}
-    is_new = await _record(connection, call, request, transaction)
-    if is_new:
-        live = await _finish(connection, call, request, transaction)
+    return (await stops(connection, [call], now))[0]
+
+
+async def stops(connection: asyncpg.Connection, calls: Sequence[ChargePointCall], now: datetime) -> list[Answer]:
+    """The same for calls of different charge points: what they may be told of their idTags is asked together."""
+    requests = [read_stop(call.payload) for call in calls]
+    effects = [await _take(connection, call, request) for call, request in zip(calls, requests, strict=True)]
+    payloads = await _payloads(connection, calls, requests)
+    return [
+        Answer(payload, live=effect.live, about=effect.about) for payload, effect in zip(payloads, effects, strict=True)
+    ]
+
+
+async def _take(connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest) -> _Effect:
+    transaction, is_new = await _record(connection, call, request)
+    live = await _finish(connection, call, request, transaction) if is_new else {}
     about: dict[str, object] = {
         "transaction_id": str(transaction["public_id"]) if transaction else None,
         "is_replay": not is_new,
     }
-    return Answer(await _payload(connection, call, request), live=live, about=about)
-
-
-async def _find(
-    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest
-) -> Mapping[str, Any] | None:
-    """The transaction that is stopped: the one that is named, or by a quirk the one that must be meant."""
-    transaction = await connection.fetchrow(FIND, call.charge_point_id, request.transaction_id)
-    if transaction is not None:
-        return transaction  # type: ignore[no-any-return]
-    meant = await transaction_without_start(connection, call.charge_point_id, request, received_at(call))
-    if meant is None:
-        return None
-    return await connection.fetchrow(FIND, call.charge_point_id, meant)  # type: ignore[no-any-return]
+    return _Effect(live, about)
 
 
 async def _record(
-    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest, transaction: Mapping[str, Any] | None
-) -> bool:
-    """Whether this Stop was not seen before."""
-    is_first = transaction is not None and transaction["status"] != "stopped"
-    recorded = await connection.fetchval(
-        RECORD,
-        *(call.charge_point_id, request.transaction_id, request.digest, transaction and transaction["id"], is_first),
-        *(request.id_tag, request.meter_stop, request.stopped_at, request.reason, received_at(call)),
+    connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest
+) -> tuple[Mapping[str, Any] | None, bool]:
+    """The transaction that is stopped, the one that is named or by a quirk the one that must be meant, and whether
+    this Stop was not seen before.
+    """
+    stop = (
+        *(call.charge_point_id, request.transaction_id, request.digest, request.id_tag, request.meter_stop),
+        *(request.stopped_at, request.reason, received_at(call)),
     )
-    return recorded is not None
+    row = await connection.fetchrow(RECORD, *stop, request.transaction_id, False)
+    if row["id"] is None:
+        meant = await transaction_without_start(connection, call.charge_point_id, request, received_at(call))
+        row = await connection.fetchrow(RECORD, *stop, request.transaction_id if meant is None else meant, True)
+    return (row if row["id"] is not None else None), row["is_new"]
 
 
 async def _finish(
@@ -132,12 +150,14 @@ async def _apply(
     connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest, transaction: Mapping[str, Any]
 ) -> UUID | None:
     arrived = received_at(call)
-    session, stop = await as_tolerated(connection, call.charge_point_id, transaction, request, arrived)
+    readings = await connection.fetch(READINGS, transaction["id"])
+    sampled_wh = [reading["energy_wh"] for reading in readings]
+    session, stop = await as_tolerated(
+        connection, call.charge_point_id, transaction, request, arrived, sampled_wh=sampled_wh
+    )
     tariff = _read_tariff(transaction["tariff"])
-    samples = []
-    if tariff is not None and tariff.needs_samples:
-        rows = await connection.fetch(SAMPLES, transaction["id"], MOST_SAMPLES)
-        samples = [Sample(**row) for row in rows]
+    is_sampled = tariff is not None and tariff.needs_samples
+    samples = [Sample(**reading) for reading in readings[:MOST_SAMPLES]] if is_sampled else []
     result = settle(session, stop, arrived, tariff, samples)
     return await connection.fetchval(  # type: ignore[no-any-return]
         APPLY,
@@ -202,9 +222,17 @@ def _rated(
     return record, []
 
 
-async def _payload(connection: asyncpg.Connection, call: ChargePointCall, request: StopRequest) -> bytes:
+async def _payloads(
+    connection: asyncpg.Connection, calls: Sequence[ChargePointCall], requests: Sequence[StopRequest]
+) -> list[bytes]:
     """idTagInfo only where an idTag was given (6.48); its status cannot prevent the stop."""
-    if request.id_tag is None:
-        return b"{}"
-    decision = await authorize(connection, UUID(call.charge_point_id), request.id_tag, received_at(call))
-    return encode_payload({"idTagInfo": id_tag_info(decision)})
+    asked = [
+        (place, Question(UUID(call.charge_point_id), request.id_tag, received_at(call)))
+        for place, (call, request) in enumerate(zip(calls, requests, strict=True))
+        if request.id_tag is not None
+    ]
+    payloads = [b"{}"] * len(calls)
+    decisions = await authorize_many(connection, [question for _, question in asked])
+    for (place, _), decision in zip(asked, decisions, strict=True):
+        payloads[place] = encode_payload({"idTagInfo": id_tag_info(decision)})
+    return payloads

@@ -26,9 +26,6 @@ where t.charge_point_id = $1 and t.status = 'active' and ($2::text is null or t.
 limit 2
 """
 QUIRKS_OF: Final = "select quirks from charge_points where id = $1"
-REGISTERS: Final = """
-select energy_wh from meter_values where transaction_id = $1 and energy_wh is not null order by sampled_at, received_at
-"""
 
 
 async def _is_set(
@@ -90,21 +87,22 @@ async def as_tolerated(
     transaction: Mapping[str, Any],
     request: StopRequest,
     arrived: datetime,
+    *,
+    sampled_wh: Sequence[int],
 ) -> tuple[Mapping[str, Any], StopRequest]:
-    """The session as it is to be judged and billed: times and registers put right where a quirk is set for it."""
+    """The session as it is to be judged and billed: times and registers put right where a quirk is set for it.
+
+    `sampled_wh` are its energy registers in between, in order of time.
+    """
     session, quirks = dict(transaction), transaction["quirks"]
     has_reset = is_reset(session["started_at"]) or is_reset(request.stopped_at)
     if has_reset and await _is_set(connection, charge_point_id, quirks, RESET_CLOCK, arrived):
         session, request = _with_times_of_arrival(session, request, arrived)
-    registers = [session["meter_start_wh"], *await _registers(connection, session["id"]), request.meter_stop]
+    registers = [session["meter_start_wh"], *sampled_wh, request.meter_stop]
     has_restarted = any(_is_restart(*pair) for pair in pairwise(registers))
     if has_restarted and await _is_set(connection, charge_point_id, quirks, RESTARTING_REGISTER, arrived):
         request = msgspec.structs.replace(request, meter_stop=registers[0] + added_up(registers))
     return session, request
-
-
-async def _registers(connection: asyncpg.Connection, transaction_id: int) -> list[int]:
-    return [row["energy_wh"] for row in await connection.fetch(REGISTERS, transaction_id)]
 
 
 def _with_times_of_arrival(

@@ -48,7 +48,7 @@ class ChargePoint:
                 await self.lost.wait()
             except RefusedError as refused:
                 self._flood.refusals[str(refused.status)] += 1
-                self._flood.pauses_s.add(int(refused.headers.get("retry-after", 0)))
+                self._flood.pauses_s.add(refused.retry_after_s)
             except OSError:
                 self._flood.refusals["no connection"] += 1
             self.link = None
