@@ -30,7 +30,9 @@ from standalone.servers import free_port, start_postgres, start_redis
 from wire.channels import Channels
 
 PREFIX: Final = "bench:"
-START_S: Final = 30.0
+API_URL: Final = "http://api.bench"
+"""By which tokens are issued."""
+START_S: Final = 60.0
 STOP_S: Final = 20.0
 TARIFF: Final = [
     {
@@ -105,16 +107,16 @@ class Stack:
         self._until(process, lambda: _is_ready(f"http://127.0.0.1:{operations_port}/readyz"))
         return Target("voltuj", port, {"gateway": process.pid, **self._shared})
 
-    def start_api(self, jwt_secret: str) -> Target:
-        """One HTTP process, without limits on how often one may ask."""
+    def start_api(self, jwt_secret: str, rate: str = "off") -> Target:
+        """One more HTTP process; `rate` limits how often an address and an account may ask."""
         port = free_port()
         settings = {
             "API_PORT": str(port),
             "API_HOST": "127.0.0.1",
-            "PUBLIC_API_URL": f"http://127.0.0.1:{port}",
+            "PUBLIC_API_URL": API_URL,
             "JWT_SECRET": jwt_secret,
-            "RATE_LIMIT_ADDRESS": "off",
-            "RATE_LIMIT_ACCOUNT": "off",
+            "RATE_LIMIT_ADDRESS": rate,
+            "RATE_LIMIT_ACCOUNT": rate,
             "FILES_DIR": str(self.folder / "files"),
             "MAIL_DIR": str(self.folder / "mails"),
         }

@@ -25,7 +25,7 @@ from rich.table import Table
 
 from api.identity.tokens import AccessClaims, AccessTokens
 from bench.report import write_part
-from bench.stack import BenchError, Stack, Target
+from bench.stack import API_URL, BenchError, Stack, Target
 from bench.usage import cpu_s, memory_kib
 from standalone.servers import ServerError
 
@@ -133,7 +133,7 @@ async def measure(stack: Stack, streams: int, events: int) -> Figures:
     api = await asyncio.to_thread(stack.start_api, secret)
     pid, memory_before = api.processes["api"], memory_kib(api.processes["api"])
     crowd, began = Crowd(), time.perf_counter()
-    transports = await _open(crowd, api, await _tokens(connection, api.port, secret, streams), streams)
+    transports = await _open(crowd, api, await _tokens(connection, secret, streams), streams)
     opened_per_s = streams / (time.perf_counter() - began)
     memory = memory_kib(pid) - memory_before
     await _happen(connection, crowd, streams, STATUSES[1])
@@ -146,8 +146,8 @@ async def measure(stack: Stack, streams: int, events: int) -> Figures:
     return Figures(streams, took, cpu_us, memory / streams, opened_per_s)
 
 
-async def _tokens(connection: asyncpg.Connection, port: int, secret: str, streams: int) -> list[str]:
-    issuer = AccessTokens(secret, f"http://127.0.0.1:{port}", timedelta(hours=1))
+async def _tokens(connection: asyncpg.Connection, secret: str, streams: int) -> list[str]:
+    issuer = AccessTokens(secret, API_URL, timedelta(hours=1))
     rows = await connection.fetch(PEOPLE, -(-streams // OF_ONE_USER))
     user_ids: list[tuple[UUID, UUID]] = [(row["user_id"], row["id"]) for row in rows]
     return [issuer.issue(AccessClaims(*each), datetime.now(UTC)) for each in user_ids]
