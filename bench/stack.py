@@ -86,14 +86,16 @@ class Stack:
             raise BenchError(f"alembic upgrade head failed: {migrated.stderr[-500:]}")
         self._shared = {"postgresql": postgres.process.pid, "redis": redis_server.process.pid}
 
-    def start_listener(self) -> None:
-        """One listener; it is ready when it is subscribed."""
-        process = self._spawn("listener", ["-m", "api.listener"], {})
+    def start_listener(self) -> int:
+        """One more listener, and its process id; it is ready when it is subscribed."""
         client = redis.Redis.from_url(self._redis_url)
         pattern = Channels(PREFIX).listener_inboxes
-        self._until(process, lambda: bool(client.pubsub_channels(pattern)))
+        before = len(client.pubsub_channels(pattern))
+        process = self._spawn("listener", ["-m", "api.listener"], {})
+        self._until(process, lambda: len(client.pubsub_channels(pattern)) > before)
         client.close()
         self._shared["listener"] = process.pid
+        return process.pid
 
     def start_gateway(self) -> Target:
         """One more gateway."""

@@ -42,8 +42,8 @@ select id, 1, 'Available', 'NoError', now(), now(), 1, 1 from boxes
 PLACES: Final = """
 with place as (
     insert into locations (owner_id, name, address, city, country, latitude, longitude)
-    select owner_id, 'Place ' || n, 'Street ' || n, 'Praha', 'CZE', 50.0 + (n * 7919 % 4001 - 2000) / 10000.0,
-        14.4 + (n * 6007 % 6001 - 3000) / 10000.0
+    select owner_id, 'Place ' || n, 'Street ' || n, 'Praha', 'CZE', 50.0 + (n * 2473 % 4001 - 2000) / 10000.0,
+        14.4 + (n * 2292 % 6001 - 3000) / 10000.0
     from boxes returning id, name
 ), spec as (
     insert into connector_specs (charge_point_id, connector_id, standard, format, power_type, max_power_w)
