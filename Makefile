@@ -12,7 +12,7 @@ TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
 .PHONY: help run test conformance fuzz faults overload simulate walk schemathesis mutation deploy-test bench bench-rest \
-	bench-tunnels check audit sbom lock format clean
+	bench-streams bench-scale bench-tunnels check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
@@ -75,8 +75,14 @@ deploy-test: $(DEV_STAMP) ## the production and development stacks by docker com
 bench: $(DEV_STAMP) ## speed beside two anchors (QUICK=1 takes two minutes; ARGS=--help shows options)
 	@exec $(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
-bench-rest: $(DEV_STAMP) ## lists, statements and exports over many sessions (SESSIONS=100000 SAMPLES=2000000)
+bench-rest: $(DEV_STAMP) ## lists, search, statements and exports over many sessions (SESSIONS=100000 SAMPLES=2000000)
 	@exec $(BIN)/python -m bench.rest --sessions $(or $(SESSIONS),100000) --samples $(or $(SAMPLES),2000000) $(ARGS)
+
+bench-streams: $(DEV_STAMP) ## one event to many event streams of one process (STREAMS=5000)
+	@exec $(BIN)/python -m bench.streams --streams $(or $(STREAMS),5000) $(ARGS)
+
+bench-scale: $(DEV_STAMP) ## two gateways and listeners beside one, and what 10,000 to 1,000,000 wallboxes need
+	@exec $(BIN)/python -m bench.scale $(ARGS)
 
 bench-tunnels: $(DEV_STAMP) ## what a wallbox's tunnel through Apache costs, by docker compose (COUNT=10000)
 	@exec $(BIN)/python -m bench.tunnels --count $(or $(COUNT),5000) $(ARGS)

@@ -7,14 +7,14 @@ import base64
 import binascii
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
 import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Row, Select, tuple_
+from sqlalchemy import ColumnElement, Row, Select, Subquery, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Invalid
@@ -40,7 +40,7 @@ class PageRequest:
     cursor: str | None = None
 
 
-def _page_request(
+async def _page_request(
     limit: Annotated[int, Query(ge=1, le=HIGHEST_LIMIT, description="how many items at most")] = DEFAULT_LIMIT,
     cursor: Annotated[
         str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
@@ -65,15 +65,33 @@ async def read_page(
     Raises:
         Invalid: the cursor is not one of this list.
     """
-    if paging.cursor is not None:
-        last = tuple_(*decode_cursor(paging.cursor, [column.type.python_type for column in key]))
-        statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
-    order = [column.asc() if ascending else column.desc() for column in key]
-    rows = (await connection.execute(statement.order_by(*order).limit(paging.limit + 1))).all()
+    rows = (await connection.execute(_limited(statement, key, paging, ascending=ascending))).all()
     if len(rows) <= paging.limit:
         return rows, None
     kept = rows[: paging.limit]
     return kept, encode_cursor([kept[-1]._mapping[column] for column in key])
+
+
+def merged(parts: Sequence[Select[Any]], key: Sequence[ColumnElement[Any]], paging: PageRequest) -> Subquery:
+    """Of disjoint lists as many rows as one page of all of them may need: `read_page` of what is joined to it.
+
+    Each part is read along an index of its own. Of an OR PostgreSQL would read all that is somebody's, or walk past
+    all that is not.
+
+    Raises:
+        Invalid: the cursor is not one of this list.
+    """
+    return union_all(*(_limited(part, key, paging) for part in parts)).subquery()
+
+
+def _limited(
+    statement: Select[Any], key: Sequence[ColumnElement[Any]], paging: PageRequest, *, ascending: bool = False
+) -> Select[Any]:
+    if paging.cursor is not None:
+        last = tuple_(*decode_cursor(paging.cursor, [column.type.python_type for column in key]))
+        statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
+    order = [column.asc() if ascending else column.desc() for column in key]
+    return statement.order_by(*order).limit(paging.limit + 1)
 
 
 def encode_cursor(values: Sequence[object]) -> str:
@@ -104,6 +122,8 @@ def _parse(text: str, kind: type) -> object:
         if at.tzinfo is None:
             raise ValueError("a time without its zone")
         return at
+    if kind is date:
+        return date.fromisoformat(text)
     if kind is UUID:
         return UUID(text)
     number = int(text)

@@ -158,12 +158,12 @@ class Throttle:
         await self.app(scope, receive, send)
 
 
-def _limits(request: Request) -> RateLimits:
+async def _limits(request: Request) -> RateLimits:
     limits: RateLimits = request.app.state.rate_limits
     return limits
 
 
-def _client(request: Request) -> str:
+async def _client(request: Request) -> str:
     return client_address(request.scope)
 
 

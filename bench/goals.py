@@ -24,8 +24,8 @@ def verdicts(results: Results) -> list[Verdict]:
         *(_loops(results) if results.rounds else []),
         *_storm(results.storms),
         _validation(results.validation_us["voltuj"]),
-        Verdict("7. REST and SSE at 1,000,000 transactions", "not measured", None),
-        Verdict("8. scale-out", "not measured", None),
+        Verdict("7. REST and SSE at 1,000,000 transactions", "by bench-rest and bench-streams", None),
+        Verdict("8. scale-out", "by bench-scale", None),
     ]
 
 

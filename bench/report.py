@@ -5,6 +5,7 @@ Of the page only what lies between the two marks is replaced; what people wrote 
 
 import os
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -97,6 +98,27 @@ def write(page: Path, results: Results, load_before: float) -> None:
     before, _, rest = text.partition(BEGIN)
     after = rest.partition(END)[2]
     page.write_text(f"{before}{BEGIN}\n{_markdown(results, load_before)}{END}{after}")
+
+
+def write_part(
+    page: Path, name: str, notes: Sequence[str], tables: Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]
+) -> None:
+    """Replaces what stands between the marks of this name: notes, then tables of a head and rows.
+
+    Raises:
+        ValueError: the page has no such marks.
+    """
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    before, opened, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not (opened and closed):
+        raise ValueError(f"{page} has no {begin} and {end}")
+    parts = ["\n".join(["", *notes, ""])]
+    for head, rows in tables:
+        lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
+        parts.append("\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows), ""]))
+    text = "\n".join(parts)
+    page.write_text(f"{before}{begin}\n{text}{end}{after}")
 
 
 def _tables(results: Results) -> list[tuple[str, tuple[str, ...], Rows]]:

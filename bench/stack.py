@@ -32,7 +32,9 @@ from standalone.tether import tether
 from wire.channels import Channels
 
 PREFIX: Final = "bench:"
-START_S: Final = 30.0
+API_URL: Final = "http://api.bench"
+"""By which tokens are issued."""
+START_S: Final = 60.0
 STOP_S: Final = 20.0
 TARIFF: Final = [
     {
@@ -86,14 +88,16 @@ class Stack:
             raise BenchError(f"alembic upgrade head failed: {migrated.stderr[-500:]}")
         self._shared = {"postgresql": postgres.process.pid, "redis": redis_server.process.pid}
 
-    def start_listener(self) -> None:
-        """One listener; it is ready when it is subscribed."""
-        process = self._spawn("listener", ["-m", "api.listener"], {})
+    def start_listener(self) -> int:
+        """One more listener, and its process id; it is ready when it is subscribed."""
         client = redis.Redis.from_url(self._redis_url)
         pattern = Channels(PREFIX).listener_inboxes
-        self._until(process, lambda: bool(client.pubsub_channels(pattern)))
+        before = len(client.pubsub_channels(pattern))
+        process = self._spawn("listener", ["-m", "api.listener"], {})
+        self._until(process, lambda: len(client.pubsub_channels(pattern)) > before)
         client.close()
         self._shared["listener"] = process.pid
+        return process.pid
 
     def start_gateway(self) -> Target:
         """One more gateway."""
@@ -108,16 +112,16 @@ class Stack:
         self._until(process, lambda: _is_ready(f"http://127.0.0.1:{operations_port}/readyz"))
         return Target("voltuj", port, {"gateway": process.pid, **self._shared})
 
-    def start_api(self, jwt_secret: str) -> Target:
-        """One HTTP process, without limits on how often one may ask."""
+    def start_api(self, jwt_secret: str, rate: str = "off") -> Target:
+        """One more HTTP process; `rate` limits how often an address and an account may ask."""
         port = free_port()
         settings = {
             "API_PORT": str(port),
             "API_HOST": "127.0.0.1",
-            "PUBLIC_API_URL": f"http://127.0.0.1:{port}",
+            "PUBLIC_API_URL": API_URL,
             "JWT_SECRET": jwt_secret,
-            "RATE_LIMIT_ADDRESS": "off",
-            "RATE_LIMIT_ACCOUNT": "off",
+            "RATE_LIMIT_ADDRESS": rate,
+            "RATE_LIMIT_ACCOUNT": rate,
             "FILES_DIR": str(self.folder / "files"),
             "MAIL_DIR": str(self.folder / "mails"),
         }

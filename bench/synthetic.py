@@ -13,6 +13,10 @@ import asyncpg
 SESSIONS_A_BOX: Final = 500
 SESSIONS_A_DRIVER: Final = 200
 BOXES_A_OWNER: Final = 4
+QUIET: Final = 10
+"""Each tenth wallbox, the last ones, is a quiet one"""
+QUIET_SESSION: Final = 200
+"""of which all together have one session of so many."""
 SAMPLES_AT_ONCE: Final = 2_000_000
 FILLED: Final = ("transactions", "settlements", "transfers", "grants")
 """Tables whose triggers rest."""
@@ -35,6 +39,23 @@ CONNECTORS: Final = """
 insert into connectors (charge_point_id, connector_id, status, error_code, status_at, received_at, epoch, sequence)
 select id, 1, 'Available', 'NoError', now(), now(), 1, 1 from boxes
 """
+PLACES: Final = """
+with place as (
+    insert into locations (owner_id, name, address, city, country, latitude, longitude)
+    select owner_id, 'Place ' || n, 'Street ' || n, 'Praha', 'CZE', 50.0 + (n * 2473 % 4001 - 2000) / 10000.0,
+        14.4 + (n * 2292 % 6001 - 3000) / 10000.0
+    from boxes returning id, name
+), spec as (
+    insert into connector_specs (charge_point_id, connector_id, standard, format, power_type, max_power_w)
+    select id, 1, 'IEC_62196_T2', 'CABLE', 'AC_3_PHASE', 11000 from boxes
+), public as (
+    insert into grants (charge_point_id, audience, valid_from) select id, 'public', $1 from boxes where n % 2 = 0
+)
+update charge_points c set location_id = place.id, visibility = case when b.n % 2 = 0 then 'public' else 'shared' end,
+    connected_at = now()
+from boxes b join place on place.name = 'Place ' || b.n where c.id = b.id
+"""
+"""All within some 30 km; every other one is public."""
 GRANTS: Final = """
 insert into grants (charge_point_id, user_id, valid_from)
 select b.id, p.id, $1 from people p join boxes b on b.n = 1 + p.n % (select count(*) from boxes)
@@ -63,7 +84,8 @@ select b.id, 1, number, 'SYNTHETIC', 'Accepted', p.id, b.owner_id, at, at, 1, nu
     case when number % 1000 = 0 then '{differing_stop}'::text[] else '{}' end, $3::text::jsonb, 'CZK', 5500,
     $4::text::jsonb, at + interval '1 hour'
 from generate_series(1, $1::integer) number
-join boxes b on b.n = 1 + number % (select count(*) from boxes)
+cross join (select count(*) as boxes, count(*) - count(*) / $6::integer as busy from boxes) of
+join boxes b on b.n = 1 + case when number % $7 = 0 then busy + number / $7 % (boxes - busy) else number % busy end
 join people p on p.n = 1 + (number::bigint * 7919) % (select count(*) from people) and p.id <> b.owner_id
 cross join lateral (select $2::timestamptz + number * ($5::interval / $1) as at) t
 """
@@ -124,9 +146,11 @@ async def fill(connection: asyncpg.Connection, town: Town, tell: Callable[[str],
     await connection.execute(BOXES, town.boxes, BOXES_A_OWNER)
     await connection.execute(CONNECTORS)
     await connection.execute(GRANTS, since)
+    await connection.execute(PLACES, since)
     await connection.execute(ACCOUNTS)
     tell("sessions")
-    await connection.execute(SESSIONS, town.sessions, since, TARIFF, RECORD, timedelta(days=town.days), timeout=None)
+    spread = (timedelta(days=town.days), QUIET, QUIET_SESSION)
+    await connection.execute(SESSIONS, town.sessions, since, TARIFF, RECORD, *spread, timeout=None)
     tell("the ledger")
     await connection.execute(SETTLEMENTS, timeout=None)
     await connection.execute(TRANSFERS, timeout=None)

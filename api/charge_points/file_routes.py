@@ -23,7 +23,7 @@ PREFIX: Final = "/files"
 _UNUSUAL: Final = re.compile(r"[^A-Za-z0-9._ -]")
 
 
-def _store(settings: CurrentSettings) -> FileStore:
+async def _store(settings: CurrentSettings) -> FileStore:
     return FileStore(settings.files_dir, settings.largest_file_mib * 1024 * 1024)
 
 

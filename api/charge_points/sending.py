@@ -13,11 +13,11 @@ from api.charge_points.dispatch import Dispatcher
 from api.credit.holds import CreditTerms
 from api.idempotency import Idempotency
 from api.identity.caller import CurrentCaller
-from api.request import CurrentDatabase, CurrentSettings, Now
+from api.request import CurrentDatabase, CurrentSettings, Now, made
 from api.sharing.access import find_visible
 
 
-def _dispatcher(request: Request) -> Dispatcher:
+async def _dispatcher(request: Request) -> Dispatcher:
     dispatcher: Dispatcher = request.app.state.dispatcher
     return dispatcher
 
@@ -91,4 +91,4 @@ class Sender:
         return commands.Call(charge_point, action, payload, known)
 
 
-CurrentSender = Annotated[Sender, Depends()]
+CurrentSender = Annotated[Sender, Depends(made(Sender))]

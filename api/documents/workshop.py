@@ -42,7 +42,7 @@ class Workshop:
         self._executor.shutdown(cancel_futures=True)
 
 
-def _workshop(request: Request) -> Workshop:
+async def _workshop(request: Request) -> Workshop:
     workshop: Workshop = request.app.state.workshop
     return workshop
 

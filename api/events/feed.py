@@ -5,17 +5,16 @@ One subscription to Redis for the whole process. What Redis does not say is read
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-import asyncpg
 import structlog
 from redis.exceptions import RedisError
 
 from api.bus import Bus
-from api.database import Database, driver_of
+from api.database import Database
 from api.errors import DatabaseAway
 from api.events import history, notices
 from api.events.audience import readers
@@ -63,7 +62,7 @@ class Feed:
         Raises:
             DatabaseAway: PostgreSQL does not answer.
         """
-        async with self._replays, self._read() as connection:
+        async with self._replays, self._database.reading() as connection:
             events = await history.read_missed(connection, after, until)
             if events is None:
                 return None
@@ -75,14 +74,6 @@ class Feed:
             for event in wanted
             if caller.is_operator or caller.user_id in readers(event, seen)
         ]
-
-    @contextlib.asynccontextmanager
-    async def _read(self) -> AsyncIterator[asyncpg.Connection]:
-        try:
-            async with self._database.transaction() as connection:
-                yield await driver_of(connection)
-        except (asyncpg.InterfaceError, asyncpg.PostgresConnectionError) as error:
-            raise DatabaseAway from error
 
     async def _listen(self) -> None:
         while True:
@@ -113,7 +104,7 @@ class Feed:
 
     async def _advance(self) -> bool:
         """Hands on one batch; whether there may be more."""
-        async with self._read() as connection:
+        async with self._database.reading() as connection:
             if not len(self.hub):
                 newest = await history.newest_position(connection)
                 if not len(self.hub):
@@ -129,7 +120,7 @@ class Feed:
         if not metered or not len(self.hub):
             return
         version, now = self.hub.position, datetime.now(UTC)
-        async with self._read() as connection:
+        async with self._database.reading() as connection:
             sessions = await running_sessions(connection, [UUID(each) for each in metered])
             watched = (each for each in sessions if self.hub.has_any(readers_of(each)))
             costs = await read_costs(connection, watched, now)

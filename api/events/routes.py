@@ -48,7 +48,7 @@ RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
 MOST_NAMED: Final = 100
 
 
-def current_feed(request: Request) -> Feed:
+async def current_feed(request: Request) -> Feed:
     """The feed of this process."""
     feed: Feed = request.app.state.feed
     return feed

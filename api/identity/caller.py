@@ -38,7 +38,7 @@ class Caller:
         return self.role == "operator"
 
 
-def access_tokens(request: Request) -> AccessTokens:
+async def access_tokens(request: Request) -> AccessTokens:
     """The tokens of this installation."""
     tokens: AccessTokens = request.app.state.access_tokens
     return tokens
@@ -54,7 +54,7 @@ async def _authenticate(
         raise Unauthenticated
     claims = tokens.read(token)
     await limits.take(limits.account, str(claims.user_id))
-    async with database.transaction() as connection:
+    async with database.reading() as connection:
         role = await operations.find_caller(connection, claims.user_id, claims.session_id)
     if role is None:
         raise Unauthenticated

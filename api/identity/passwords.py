@@ -77,7 +77,7 @@ class Passwords:
             self._pending -= 1
 
 
-def _passwords(request: Request) -> Passwords:
+async def _passwords(request: Request) -> Passwords:
     passwords: Passwords = request.app.state.passwords
     return passwords
 

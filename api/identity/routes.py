@@ -18,7 +18,7 @@ from api.identity.tokens import AccessClaims, AccessTokens
 from api.mail.notices import NOTICES, Notice
 from api.problems import problem_docs
 from api.rate_limits import MAILS, ClientAddress, CurrentLimits
-from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction, storable
+from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction, made, storable
 from api.settings import Settings
 
 router = APIRouter(prefix="/api/v1")
@@ -177,7 +177,7 @@ async def register(
 )
 async def log_in(
     *,
-    form: Annotated[OAuth2PasswordRequestForm, Depends()],
+    form: Annotated[OAuth2PasswordRequestForm, Depends(made(OAuth2PasswordRequestForm))],
     passwords: CurrentPasswords,
     tokens: CurrentTokens,
     database: CurrentDatabase,

@@ -21,7 +21,7 @@ Format = Annotated[Literal["csv", "json"], Query(alias="format", description="a 
 LONGEST_DAYS = 366 * 2
 
 
-def _days(
+async def _days(
     begins: Annotated[Day, Query(alias="from", description="the first day", examples=["2026-05-01"])],
     ends: Annotated[Day, Query(alias="until", description="the day after the last", examples=["2026-06-01"])],
 ) -> tuple[date, date]:

@@ -17,7 +17,7 @@ class Post:
     limits: RateLimits
 
 
-def _post(settings: CurrentSettings, limits: CurrentLimits) -> Post:
+async def _post(settings: CurrentSettings, limits: CurrentLimits) -> Post:
     return Post(settings.links_url, limits)
 
 

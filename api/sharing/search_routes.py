@@ -15,7 +15,7 @@ from api.errors import Invalid
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Instant, Now, Transaction
+from api.request import Instant, Now, Transaction, made
 from api.sharing import search
 
 router = APIRouter(prefix="/api/v1/search", tags=["sharing"])
@@ -127,9 +127,9 @@ class When:
 @router.get("/connectors", summary="Search for connectors", responses=problem_docs())
 async def search_connectors(
     *,
-    where: Annotated[Where, Depends()],
-    what: Annotated[What, Depends()],
-    when: Annotated[When, Depends()],
+    where: Annotated[Where, Depends(made(Where))],
+    what: Annotated[What, Depends(made(What))],
+    when: Annotated[When, Depends(made(When))],
     caller: CurrentCaller,
     transaction: Transaction,
     paging: Paging,

@@ -2,12 +2,15 @@
 
 import re
 from collections.abc import AsyncIterator
+from typing import Any
 
 import asyncpg
 import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
+from sqlalchemy import event
 
+from api.database import PING_AFTER_S
 from standalone.databases import DatabaseUrls
 from standalone.servers import free_port
 from tests.integration.http.site import Person, Site, make_settings, open_site
@@ -128,6 +131,27 @@ async def test_connections_that_were_cut_are_replaced(site: Site, owner: Person)
     )
     assert cut >= 1
     await owner.get("/me")
+
+
+async def test_a_connection_that_rested_is_tried_before_it_is_used(site: Site, owner: Person) -> None:
+    asked: list[str] = []
+    rested_s = 0.0
+
+    def rest(connection: Any, record: Any) -> None:
+        record.info["rests_since"] -= rested_s
+        connection.driver_connection.add_query_logger(note)
+
+    def note(record: Any) -> None:
+        asked.append(record.query)
+
+    event.listen(site.app.state.database.engine.sync_engine, "checkin", rest)
+    await owner.get("/me")
+    await owner.get("/me")
+    assert ";" not in asked
+    rested_s = PING_AFTER_S + 1
+    await owner.get("/me")
+    await owner.get("/me")
+    assert ";" in asked
 
 
 async def test_ready_says_which_command_is_missing(

@@ -1,6 +1,7 @@
 """Paging is complete and stable under inserts, and creating POSTs are idempotent by key."""
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 
 from tests.harness.stack import eventually
@@ -37,6 +38,18 @@ async def test_rows_of_the_same_moment_are_all_seen(site: Site, owner: Person) -
     seen = await read_all(owner, "/transactions", 2)
     assert len(seen) == 5
     assert set(seen) == ids
+
+
+async def test_own_sessions_and_those_elsewhere_are_one_list(site: Site, owner: Person, stranger: Person) -> None:
+    mine, theirs = await owner.charge_point(), await stranger.charge_point()
+    expected = []
+    for number in range(9):
+        place, driver = ((mine, None), (mine, owner), (theirs, owner))[number % 3]
+        started = {"driver_id": driver.user_id if driver else None, "started_at": START + timedelta(hours=number)}
+        expected.insert(0, await site.transaction(place["id"], number=number, **started))
+    await site.transaction(theirs["id"], number=9, driver_id=stranger.user_id, started_at=START)
+    for limit in (1, 2, 4, 9, 200):
+        assert await read_all(owner, "/transactions", limit) == expected
 
 
 async def test_every_list_pages(site: Site, owner: Person, stranger: Person) -> None:

@@ -96,6 +96,7 @@ async def test_no_request_reads_a_large_table_from_end_to_end(watched: Watched) 
     fleet, owner = await log_in(site, "owner_id"), await log_in(site, "owner_id", "asc")
     driver = await log_in(site, "driver_id")
     today = datetime.now(UTC).date()
+    last_month = f"{today.replace(day=1) - timedelta(days=1):%Y-%m}"
     days = {"from": (today - timedelta(days=2)).isoformat(), "until": today.isoformat()}
     found = []
     for person in (operator, fleet, owner, driver):
@@ -115,6 +116,7 @@ async def test_no_request_reads_a_large_table_from_end_to_end(watched: Watched) 
             if account["kind"] in {"owner", "driver"}:
                 found += await watched.scans(person, f"/accounts/{account['id']}/transfers")
                 found += await watched.scans(person, f"/accounts/{account['id']}/statement")
+                found += await watched.scans(person, f"/accounts/{account['id']}/statement", month=last_month)
                 break
         for export in ("transfers", "transactions", "settlements"):
             found += await watched.scans(person, f"/exports/{export}", **days)

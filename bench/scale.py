@@ -1,0 +1,202 @@
+"""`python -m bench.scale` (`make bench-scale`): one gateway and one listener beside two of each, and what follows.
+
+The two stacks are measured in turns; from the costs and sizes of the smaller one `bench.model` tells what fleets need.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import sys
+import tempfile
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import model
+from bench.fleet import Fleet, Measurement
+from bench.report import write_part
+from bench.scenarios import differences, most_open_files
+from bench.stack import BenchError, Stack
+from bench.usage import cpu_s
+from standalone.servers import ServerError
+
+SCRIPTS: Final = ("Heartbeat", "MeterValues", "sessions")
+HEAD: Final = ("messages", "gateways and listeners", "messages/s", *(f"{part} us" for part in model.PARTS),
+               "all us", "of 1 + 1")  # fmt: skip
+BYTES: Final = ("wal", "log", "rows")
+"""Written, and what the message log and all other tables have grown by."""
+WEIGHTS: Final = """
+select (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 as wal,
+    sum(pg_total_relation_size(oid)) filter (where relname ~ '^message_log')::float8 as log,
+    sum(pg_total_relation_size(oid)) filter (where relname !~ '^message_log')::float8 as rows
+from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
+"""
+
+Tables = Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]
+
+
+@dataclass
+class Setup:
+    """A stack with so many gateways and listeners, its fleets, and what each round cost."""
+
+    stack: Stack
+    pids: Mapping[str, list[int]]
+    fleets: list[Fleet]
+    rounds: dict[str, list[tuple[float, dict[str, float]]]] = field(default_factory=lambda: defaultdict(list))
+
+    def run(self, script: str, seconds: float) -> None:
+        """One round: messages a second; a message's microseconds of CPU by kind of process, and its bytes."""
+        rows, weight, before = self.stack.rows(), asyncio.run(_weigh(self.stack)), self._cpu()
+        results = _together(self.fleets, lambda fleet: fleet.closed_loop(script, seconds))
+        after = self._cpu()
+        answered = sum((each.answered for each in results[1:]), results[0].answered)
+        wrong = differences(answered, rows, self.stack.rows())
+        if wrong or any(each.errors or each.unanswered for each in results):
+            raise BenchError(f"{script}: {wrong}, {[each.errors for each in results]}")
+        messages = answered.total()
+        cost = {part: (after[part] - before[part]) / messages * 1e6 for part in self.pids}
+        heavier = asyncio.run(_weigh(self.stack))
+        cost |= {kind: (heavier[kind] - weight[kind]) / messages for kind in BYTES}
+        self.rounds[script].append((sum(each.per_second for each in results), cost))
+
+    def costs(self, script: str) -> dict[str, float]:
+        """Medians."""
+        return {what: median(cost[what] for _, cost in self.rounds[script]) for what in (*self.pids, *BYTES)}
+
+    def speed(self, script: str) -> float:
+        """Median of messages a second."""
+        return median(speed for speed, _ in self.rounds[script])
+
+    def _cpu(self) -> dict[str, float]:
+        return {part: sum(map(cpu_s, pids)) for part, pids in self.pids.items()}
+
+
+def make(folder: Path, count: int, connections: int, ending: ExitStack) -> Setup:
+    """Starts one; `connections` are spread over its gateways."""
+    folder.mkdir()
+    folder.chmod(0o711)
+    stack = Stack(folder)
+    ending.callback(stack.close)
+    stack.start_servers()
+    listeners = [stack.start_listener() for _ in range(count)]
+    gateways = [stack.start_gateway() for _ in range(count)]
+    shared = gateways[0].processes
+    pids = {
+        "gateway": [each.processes["gateway"] for each in gateways],
+        "listener": listeners,
+        "postgresql": [shared["postgresql"]],
+        "redis": [shared["redis"]],
+    }
+    stack.make_charge_points(0, connections)
+    share = connections // count
+    fleets = []
+    for number, gateway in enumerate(gateways):
+        fleets.append(Fleet(gateway, number * share, share, key=stack.key, workers=1 if count > 1 else 2))
+        ending.callback(fleets[-1].close)
+    return Setup(stack, pids, fleets)
+
+
+def _together(fleets: list[Fleet], work: Callable[[Fleet], Measurement]) -> list[Measurement]:
+    with ThreadPoolExecutor(len(fleets)) as pool:
+        return list(pool.map(work, fleets))
+
+
+async def _weigh(stack: Stack) -> dict[str, float]:
+    connection = await stack.connect()
+    try:
+        return dict(await connection.fetchrow(WEIGHTS))
+    finally:
+        await connection.close()
+
+
+def measure(asked: argparse.Namespace, folder: Path, console: Console) -> tuple[Setup, Setup, model.Measured]:
+    """Both, in turns; what the rows of the smaller one weigh."""
+    with ExitStack() as ending:
+        one, two = (make(folder / str(count), count, asked.connections, ending) for count in (1, 2))
+        for setup in (one, two):
+            _together(setup.fleets, lambda fleet: fleet.connect("begins"))
+        for number in range(asked.rounds):
+            for script in SCRIPTS:
+                for setup in (one, two) if number % 2 == 0 else (two, one):
+                    console.print(f"round {number + 1}: {script}, {len(setup.fleets)} + {len(setup.fleets)}")
+                    setup.run(script, asked.seconds)
+    heartbeat, value, session = (one.costs(script) for script in SCRIPTS)
+    return one, two, model.Measured(heartbeat, value, session, asked.request_us)
+
+
+def rows(one: Setup, two: Setup) -> list[list[str]]:
+    """As `HEAD` names it."""
+    found = []
+    for script in SCRIPTS:
+        alone = sum(one.costs(script)[part] for part in model.PARTS)
+        for setup in (one, two):
+            costs = setup.costs(script)
+            count, whole = len(setup.fleets), sum(costs[part] for part in model.PARTS)
+            found.append([
+                *(script, f"{count} + {count}", f"{setup.speed(script):,.0f}"),
+                *(f"{costs[part]:,.0f}" for part in model.PARTS),
+                *(f"{whole:,.0f}", f"{whole / alone:.2f}"),
+            ])  # fmt: skip
+    return found
+
+
+def show(console: Console, page: Path | None, name: str, notes: list[str], tables: Tables) -> None:
+    """Tables on the terminal, and in the page."""
+    for head, lines in tables:
+        drawn = Table(*head)
+        for line in lines:
+            drawn.add_row(*line)
+        console.print(drawn)
+    console.print("\n".join(notes))
+    if page is not None:
+        write_part(page, name, notes, tables)
+
+
+def main() -> int:
+    """The entry of the process; returns its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m bench.scale", description="Measures two of each beside one.")
+    parser.add_argument("--rounds", type=int, default=3, help="in turns, of which medians are taken (3)")
+    parser.add_argument("--seconds", type=float, default=4.0, help="of each run (4)")
+    parser.add_argument("--connections", type=int, default=200, help="charge points of each stack (200)")
+    parser.add_argument("--request-us", type=float, default=3000.0, help="CPU of a REST request, by `make bench-rest`")
+    parser.add_argument("--write", type=Path, help="the page for the figures, such as docs/performance.md")
+    asked = parser.parse_args()
+    most_open_files()
+    folder, load_before = Path(tempfile.mkdtemp(prefix="voltuj-bench-")), os.getloadavg()[0]
+    folder.chmod(0o711)
+    try:
+        one, two, measured = measure(asked, folder, Console(stderr=True))
+    except (BenchError, ServerError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    conditions = [
+        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores for everything, load average before: "
+        f"{load_before:.1f};",
+        f"  medians of {asked.rounds} rounds of {asked.seconds:g} s in turns, {asked.connections} connections; us of "
+        "CPU a message",
+    ]
+    show(console, asked.write, "scale", conditions, [(HEAD, rows(one, two))])
+    tables: Tables = [
+        (model.HEAD, [model.row(measured, fleet) for fleet in model.FLEETS]),
+        (model.WEIGHTS_HEAD, model.weights(measured)),
+        (("one core of", f"wallboxes at {model.BUSY:.0%}", "wallboxes, full"), model.saturation(measured)),
+    ]
+    show(console, asked.write, "model", model.assumptions(measured), tables)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
