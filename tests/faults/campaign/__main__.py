@@ -12,15 +12,13 @@ from tests.faults.campaign.troubles import MOMENTS
 from tests.faults.campaign.verdict import MOST_SHOWN
 
 SECONDS_PER_SESSION = 2.0
-DEFAULT_SESSIONS = 1000
-"""Enough to be killed at every failpoint."""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.faults.campaign", description="Breaks the stack, and checks."
     )
-    parser.add_argument("--sessions", type=int, default=DEFAULT_SESSIONS)
+    parser.add_argument("--sessions", type=int, default=campaign.ENOUGH_SESSIONS)
     parser.add_argument("--seed", type=int, default=1, help="the same seed draws the same troubles in the same order")
     parser.add_argument("--charge-points", type=int, default=40)
     parser.add_argument("--minutes", type=float, help="after which no more sessions are begun")

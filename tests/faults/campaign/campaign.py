@@ -18,11 +18,13 @@ from tests.faults.campaign.journal import Journal
 from tests.faults.campaign.people import Bank
 from tests.faults.campaign.stage import Stage, set_up
 from tests.faults.campaign.traps import Moment
-from tests.faults.campaign.troubles import Plan, calm, flush_redis
+from tests.faults.campaign.troubles import Failpoints, Plan, calm, flush_redis
 from tests.harness.person import Person
 from tests.harness.stack import eventually
 
 GUESTS = 3
+ENOUGH_SESSIONS = 1000
+"""From here on a campaign is to cover every failpoint."""
 PROGRESS_EVERY_S = 2.0
 READY_DEADLINE_S = 90.0
 LAST_SESSIONS_S = 300.0
@@ -128,9 +130,10 @@ async def _under_fire(
         asyncio.create_task(cast.bank.send()),
         asyncio.create_task(_show(cast.journal, plan, sessions, progress)),
     ]
+    charging = _charge(cast.boxes, sessions, deadline_s, plan.failpoints)
     try:
         async with asyncio.timeout(deadline_s + LAST_SESSIONS_S):
-            await _first_failure(_charge(cast.boxes, sessions, deadline_s), *beside)
+            await _first_failure(charging, *beside)
     except TimeoutError:
         progress("the fleet could not end its sessions")
     finally:
@@ -140,12 +143,19 @@ async def _under_fire(
         await calm(stage)
 
 
-async def _charge(boxes: list[ChargePoint], sessions: int, deadline_s: float) -> None:
-    """`sessions` sessions, fewer where the deadline comes first; half a fleet of them go on when it returns."""
+async def _charge(boxes: list[ChargePoint], sessions: int, deadline_s: float, failpoints: Failpoints) -> None:
+    """`sessions` sessions, fewer where the deadline comes first; half a fleet of them go on when it returns.
+
+    A large campaign goes on until something was killed at every failpoint, with up to as many sessions again.
+    """
     running = boxes[::2]
-    quota = Quota(max(0, sessions - len(running)))
-    asyncio.get_running_loop().call_later(deadline_s, quota.end)
-    await fleet.hurry(boxes, quota)
+    quotas = [Quota(max(0, sessions - len(running)))]
+    if sessions >= ENOUGH_SESSIONS:
+        quotas.append(Quota(sessions, lambda: bool(failpoints.missed)))
+    for quota in quotas:
+        asyncio.get_running_loop().call_later(deadline_s, quota.end)
+    for quota in quotas:
+        await fleet.hurry(boxes, quota)
     await fleet.begin_to_charge(running)
 
 

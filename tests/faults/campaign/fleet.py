@@ -277,11 +277,12 @@ class Quota:
     """How many sessions a fleet may still begin."""
 
     left: int
+    is_wanted: Callable[[], bool] = lambda: True
 
     def take(self) -> bool:
-        """Whether there was one."""
+        """Whether one may begin now."""
         self.left -= 1
-        return self.left >= 0
+        return self.left >= 0 and self.is_wanted()
 
     def end(self) -> None:
         """From now on there is none."""
