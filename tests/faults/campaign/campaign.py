@@ -180,18 +180,34 @@ async def _show(journal: Journal, plan: Plan, sessions: int, progress: Callable[
 
 async def _after(stage: Stage, cast: Cast) -> list[str]:
     """Calm has returned: all must be well within its deadlines."""
-    late = []
-    try:
-        await _live_state(stage, cast)
-        await fleet.end_charging(cast.boxes)
-        connection = await asyncpg.connect(stage.stack.database.owner)
-        try:
-            await verdict.drained(connection)
-        finally:
-            await connection.close()
-    except (AssertionError, TimeoutError) as error:
-        late = [str(error) or "the fleet did not come back"]
+    late = [
+        *await _lateness(_live_state(stage, cast)),
+        *await _lateness(_end_charging(cast)),
+        *await _lateness(_drain(stage)),
+    ]
     return [*late, *await verdict.examine(stage, cast.journal)]
+
+
+async def _lateness(step: Coroutine[Any, Any, None]) -> list[str]:
+    """What was not reached in time."""
+    try:
+        await step
+    except (AssertionError, TimeoutError) as error:
+        return [str(error) or "the fleet was not answered in time"]
+    return []
+
+
+async def _end_charging(cast: Cast) -> None:
+    async with asyncio.timeout(LAST_SESSIONS_S):
+        await fleet.end_charging(cast.boxes)
+
+
+async def _drain(stage: Stage) -> None:
+    connection = await asyncpg.connect(stage.stack.database.owner)
+    try:
+        await verdict.drained(connection)
+    finally:
+        await connection.close()
 
 
 async def _live_state(stage: Stage, cast: Cast) -> None:

@@ -20,7 +20,8 @@ from tests.faults.campaign.traps import API_MOMENTS, GATEWAY_MOMENTS, LISTENER_M
 Trouble = Callable[[Stage, random.Random, float], Awaitable[str]]
 """Returns what was done, in words."""
 
-FAILPOINT_PATIENCE_S: Final = 5.0
+FAILPOINT_PATIENCE_S: Final = 20.0
+"""A process that was killed a moment ago has to start first."""
 MOMENTS: Final[tuple[Moment, ...]] = (
     *(("listener", *moment) for moment in LISTENER_MOMENTS),
     *(("gateway", *moment) for moment in GATEWAY_MOMENTS),
