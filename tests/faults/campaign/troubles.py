@@ -234,6 +234,9 @@ TROUBLES: Final[tuple[tuple[int, Trouble], ...]] = (
     (1, fill_the_disk),
 )
 FAILPOINT_WEIGHT: Final = 20
+IMPATIENCE: Final = 0.25
+RECOVERY_S: Final = 20.0
+LOOK_EVERY_S: Final = 0.3
 
 
 class Plan:
@@ -247,11 +250,21 @@ class Plan:
         self.done: list[str] = []
 
     async def run(self, stage: Stage) -> None:
-        """One trouble after another, for ever."""
+        """One trouble after another, for ever. One in a few comes while the stack still suffers from the one before."""
         while True:
             await asyncio.sleep(self._source.uniform(0.2, 1.5))
+            if self._source.random() >= IMPATIENCE:
+                await _recovered(stage)
             [trouble] = self._source.choices(self._troubles, self._weights)
             self.done.append(await trouble(stage, self._source, self._source.uniform(0.1, 4.0)))
+
+
+async def _recovered(stage: Stage) -> None:
+    """Waits until everything is ready again: on a slow machine nobody would be served otherwise."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RECOVERY_S):
+            while not await stage.all_ready():  # noqa: ASYNC110 - other processes raise no event
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def calm(stage: Stage) -> None:
