@@ -6,6 +6,7 @@ import sys
 from typing import Any, Final
 
 import structlog
+from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import EventDict, WrappedLogger
 
 from api.settings import Settings
@@ -44,8 +45,11 @@ def configure_logs(settings: Settings) -> None:
 def _output(settings: Settings) -> list[Any]:
     remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     if settings.log_format == "console":
-        return [remove, escape_controls, structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
-    return [remove, structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        plain = structlog.dev.plain_traceback  # no local variables: they hold secrets, and rendering them takes seconds
+        console = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), exception_formatter=plain)
+        return [remove, escape_controls, console]
+    tracebacks = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+    return [remove, tracebacks, structlog.processors.JSONRenderer()]
 
 
 def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -80,7 +80,8 @@ def configure_logging(settings: Settings) -> None:
     if settings.log_format == "json":
         processors += [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
     else:
-        processors += [escape_controls, structlog.dev.ConsoleRenderer()]
+        plain = structlog.dev.plain_traceback  # no local variables: they hold keys
+        processors += [escape_controls, structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     structlog.configure(processors=processors, wrapper_class=structlog.make_filtering_bound_logger(level))
 
 

@@ -10,9 +10,9 @@ import pytest
 from ocpp.v16 import call
 from redis.asyncio import Redis
 
+from tests.faults.campaign.links import Link
 from tests.harness.fixtures import OwnServers, Running, run
 from tests.harness.person import Person
-from tests.harness.proxy import Proxy
 from tests.harness.stack import Stack, eventually
 from tests.harness.wallbox import Wallbox
 
@@ -89,17 +89,17 @@ async def test_killed_after_the_commit_and_before_the_answer(
     tmp_path: Path, own_servers: OwnServers, redis_prefix: str
 ) -> None:
     async with (
-        Proxy("127.0.0.1", own_servers.redis_port) as proxy,
+        Link(("127.0.0.1", own_servers.redis_port)) as link,
         Stack(tmp_path, own_servers.urls, own_servers.redis.url, redis_prefix) as stack,
     ):
-        listener = await stack.listener(REDIS_URL=f"redis://127.0.0.1:{proxy.port}/0")
+        listener = await stack.listener(REDIS_URL=f"redis://127.0.0.1:{link.port}/0")
         api, gateway = await stack.api(), await stack.gateway()
         running = Running(stack, listener, api, gateway, await Person.register(api.port))
         wallbox, card, ocpp_id, _ = await begin(running)
         async with LockedTransactions(stack.database.owner) as locked:
             stopping = asyncio.create_task(wallbox.stop(ocpp_id, 3000, card, at=wallbox.ended_at))
             await eventually(locked.somebody_waits, "the Stop to stand before its commit")
-            proxy.hold()
+            link.hold()
 
         async def committed() -> bool:
             return (await stop_rows(stack.database.application)) == (1, 1)
@@ -107,7 +107,8 @@ async def test_killed_after_the_commit_and_before_the_answer(
         await eventually(committed, "the commit of the Stop")
         assert not stopping.done(), "the answer is held back"
         listener.kill()
-        await proxy.cut()
+        await link.cut()
+        link.release()
         await stack.listener()
         await stopping
         assert await stop_rows(stack.database.application) == (1, 1)

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -106,7 +106,8 @@ class Stack:
             except subprocess.TimeoutExpired:
                 service.kill()
 
-    def spawn(self, name: str, module: str, settings: dict[str, str]) -> Service:
+    def spawn(self, name: str, module: str, settings: dict[str, str], inside: Sequence[str] = ()) -> Service:
+        """Starts a process without waiting for it. `inside`: a command that becomes the one after it."""
         log = self.folder / f"{name}-{len(self.services)}.log"
         environment = {
             "PATH": os.environ["PATH"],
@@ -126,7 +127,7 @@ class Stack:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", module],
+                [*inside, sys.executable, "-m", module],
                 cwd=REPOSITORY,
                 env=environment,
                 stdin=subprocess.DEVNULL,

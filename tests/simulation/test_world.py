@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from tests.simulation.world import CHANNELS, World
 
 STEPS_A_SCHEDULE = 100
+SCHEDULES_A_PART = 500
+"""Hypothesis keeps in memory what it has drawn; a part of its own, with a seed of its own, forgets it."""
 STEPS = int(os.environ.get("SIMULATION_STEPS", "20000"))
 SEED = int(os.environ.get("SIMULATION_SEED", "1"))
 GARBAGE = [b"", b"{}", b"[]", b"[2]", b'[2,"bad"]', b'[2,"bad","Authorize",{}]', b'[2,"bad","Nonsense",{}]', b"\xff",
@@ -86,11 +88,14 @@ class Schedule(RuleBasedStateMachine):
 
 @pytest.mark.timeout(3600)
 def test_every_schedule_keeps_the_promises() -> None:
-    drawn = settings(
-        max_examples=max(1, STEPS // STEPS_A_SCHEDULE),
-        stateful_step_count=STEPS_A_SCHEDULE,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    run_state_machine_as_test(hypothesis.seed(SEED)(Schedule), settings=drawn)
+    left, part = max(1, STEPS // STEPS_A_SCHEDULE), 0
+    while left > 0:
+        drawn = settings(
+            max_examples=min(left, SCHEDULES_A_PART),
+            stateful_step_count=STEPS_A_SCHEDULE,
+            database=None,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        run_state_machine_as_test(hypothesis.seed(f"{SEED}-{part}")(Schedule), settings=drawn)
+        left, part = left - SCHEDULES_A_PART, part + 1

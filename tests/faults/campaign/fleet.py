@@ -4,7 +4,6 @@ They speak raw OCPP-J, and share no code with the gateway.
 """
 
 import asyncio
-import itertools
 import json
 import random
 import uuid
@@ -50,6 +49,17 @@ class Habits:
 
 
 @dataclass
+class Charging:
+    """A session that goes on."""
+
+    card: Card
+    has_wrong_clock: bool
+    start: dict[str, Any]
+    transaction_id: int
+    sampled: list[tuple[str, int]] = field(default_factory=list)
+
+
+@dataclass
 class ChargePoint:
     """One charge point with one connector."""
 
@@ -63,6 +73,7 @@ class ChargePoint:
     habits: Habits = field(default_factory=Habits)
     register_wh: int = 1000
     status: str = "Available"
+    charging: Charging | None = None
 
     def __post_init__(self) -> None:
         self._socket: ClientConnection | None = None
@@ -70,10 +81,10 @@ class ChargePoint:
         self._answers: dict[str, asyncio.Future[list[Any]]] = {}
         self._clock_offset = timedelta()
 
-    async def run(self, sessions: "itertools.count[int]", most: int) -> None:
-        """Charges until the fleet has begun `most` sessions, then waits connected."""
+    async def run(self, quota: "Quota") -> None:
+        """Charges as long as there is something of the quota, then waits connected."""
         await self._boot()
-        while next(sessions) < most:
+        while quota.take():
             await self._charge()
             if self.random.random() < self.habits.reboot:
                 await self.leave()
@@ -82,9 +93,13 @@ class ChargePoint:
     async def stay(self) -> None:
         """Keeps the connection, as an idle charge point does, until it is cancelled."""
         while True:
-            await self._call("Heartbeat", {})
+            await self.greet()
             assert self._reader is not None
             await asyncio.wait({self._reader}, timeout=5)
+
+    async def greet(self) -> None:
+        """A Heartbeat, on a new connection where there is none."""
+        await self._call("Heartbeat", {})
 
     async def leave(self) -> None:
         """Hangs up."""
@@ -104,26 +119,47 @@ class ChargePoint:
         await self._status("Available")
 
     async def _charge(self) -> None:
+        await self.begin()
+        for _ in range(self.random.randint(1, 4)):
+            await self.meter()
+        await self.end()
+
+    async def begin(self) -> None:
+        """A car comes, and is charged until `end`."""
         card = self.random.choice(self.cards)
         has_wrong_clock = self.random.random() < self.habits.wrong_clock
         self._clock_offset = WRONG_CLOCK - datetime.now(UTC) if has_wrong_clock else timedelta()
         answer = await self._call("Authorize", {"idTag": card.tag})
         self._expect(answer.get("idTagInfo", {}).get("status") == "Accepted", f"Authorize was answered {answer}")
-        started_at, meter_start_wh = self._now(), self.register_wh
-        start = {"connectorId": 1, "idTag": card.tag, "meterStart": meter_start_wh, "timestamp": started_at}
+        start = {"connectorId": 1, "idTag": card.tag, "meterStart": self.register_wh, "timestamp": self._now()}
         answer = await self._call("StartTransaction", start)
         transaction_id = answer.get("transactionId", 0)
         self._expect(transaction_id > 0, f"StartTransaction was answered {answer}")
+        self.charging = Charging(card, has_wrong_clock, start, transaction_id)
         await self._status("Charging")
-        sampled = [await self._meter(transaction_id) for _ in range(self.random.randint(1, 4))]
+
+    async def meter(self) -> None:
+        """A MeterValues of the session."""
+        assert self.charging is not None
+        sampled = await self._meter(self.charging.transaction_id)
+        self.charging.sampled.append(sampled)
+
+    async def end(self) -> None:
+        """The car leaves."""
+        charging = self.charging
+        assert charging is not None
         self.register_wh += self.random.randint(0, 20)
+        start, transaction_id = charging.start, charging.transaction_id
         stop = {
-            "transactionId": transaction_id, "idTag": card.tag, "meterStop": self.register_wh, "timestamp": self._now(),
+            "transactionId": transaction_id, "idTag": charging.card.tag, "meterStop": self.register_wh,
+            "timestamp": self._now(),
         }  # fmt: skip
         await self._call("StopTransaction", stop)
         await self._replay(start, transaction_id, stop)
-        self.journal.finish(Session(self.id, 1, card.tag, card.is_guest, has_wrong_clock, transaction_id, started_at,
-                                    meter_start_wh, self.register_wh, tuple(sampled)))  # fmt: skip
+        self.journal.finish(Session(self.id, 1, charging.card.tag, charging.card.is_guest, charging.has_wrong_clock,
+                                    transaction_id, start["timestamp"], start["meterStart"], self.register_wh,
+                                    tuple(charging.sampled)))  # fmt: skip
+        self.charging = None
         self._clock_offset = timedelta()
         await self._status("Available")
 
@@ -236,12 +272,48 @@ def _result(action: str) -> dict[str, Any]:
     return {"status": "Accepted"}
 
 
-async def hurry(charge_points: list[ChargePoint], sessions: int) -> None:
-    """All of them charge until `sessions` sessions are over."""
-    counter = itertools.count()
+@dataclass
+class Quota:
+    """How many sessions a fleet may still begin."""
+
+    left: int
+    is_wanted: Callable[[], bool] = lambda: True
+
+    def take(self) -> bool:
+        """Whether one may begin now."""
+        self.left -= 1
+        return self.left >= 0 and self.is_wanted()
+
+    def end(self) -> None:
+        """From now on there is none."""
+        self.left = 0
+
+
+async def hurry(charge_points: list[ChargePoint], quota: Quota) -> None:
+    """All of them charge until no session is left and the last one is over."""
     async with asyncio.TaskGroup() as group:
         for charge_point in charge_points:
-            group.create_task(charge_point.run(counter, sessions))
+            group.create_task(charge_point.run(quota))
+
+
+async def begin_to_charge(charge_points: list[ChargePoint]) -> None:
+    """All of them are in the middle of a session when it returns."""
+
+    async def begin(charge_point: ChargePoint) -> None:
+        await charge_point.begin()
+        await charge_point.meter()
+
+    await asyncio.gather(*(begin(charge_point) for charge_point in charge_points))
+
+
+async def end_charging(charge_points: list[ChargePoint]) -> None:
+    """No session goes on when it returns."""
+    await asyncio.gather(*(charge_point.end() for charge_point in charge_points if charge_point.charging))
+
+
+async def arrive(charge_points: list[ChargePoint]) -> None:
+    """Each of them is connected and has been answered when it returns."""
+    await asyncio.gather(*(charge_point.greet() for charge_point in charge_points))
 
 
 async def idle(charge_points: list[ChargePoint]) -> None:

@@ -23,6 +23,15 @@ class Session:
     """(timestamp, register in Wh) of each MeterValues."""
 
 
+@dataclass(frozen=True)
+class TopUp:
+    """A movement on the bank account that a guest paid."""
+
+    reference: str
+    user_id: str
+    amount_minor: int
+
+
 @dataclass
 class Journal:
     """One line of JSON for each acknowledgement, flushed before the charge point goes on."""
@@ -31,6 +40,12 @@ class Journal:
     sessions: list[Session] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     """Ids of commands that the api said it took."""
+    commands_asked: int = 0
+    """Commands that were asked for, whether or not the api said anything."""
+    paid_in: dict[str, TopUp] = field(default_factory=dict)
+    """What stood in any statement that was sent, by its reference."""
+    credited: list[str] = field(default_factory=list)
+    """References in statements that the api said it imported."""
     violations: list[str] = field(default_factory=list)
     """Answers that no charge point should ever get."""
     acknowledged: int = 0

@@ -11,10 +11,12 @@ CHUNK_BYTES = 65536
 
 
 class Link:
-    """Listens on `port` and forwards each connection to `target`, both ways."""
+    """Listens on `port` of `host` and forwards each connection to `target`, both ways."""
 
-    def __init__(self, target: tuple[str, int], tap: Callable[[], Tap] | None = None, *, port: int = 0) -> None:
-        self.target, self.port = target, port
+    def __init__(
+        self, target: tuple[str, int], tap: Callable[[], Tap] | None = None, *, host: str = "127.0.0.1"
+    ) -> None:
+        self.target, self.host, self.port = target, host, 0
         self.delay_s = 0.0
         self._tap = tap
         self._open = asyncio.Event()
@@ -24,7 +26,7 @@ class Link:
         self._server: asyncio.Server | None = None
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", self.port)
+        self._server = await asyncio.start_server(self._accept, self.host, 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

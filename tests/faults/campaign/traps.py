@@ -1,7 +1,7 @@
 """Failpoints: a process of the stack is killed at a named moment that shows on its connections. Only bytes are read.
 
-The product knows nothing of this: what a process says to PostgreSQL (frontend/backend protocol 3.0) and to Redis (RESP)
-passes through a link of ours, and the moment is recognised there.
+The product knows nothing of this: what a process says to PostgreSQL (frontend/backend protocol 3.0), to Redis (RESP)
+and to people (HTTP/1.1) passes through a link of ours, and the moment is recognised there.
 """
 
 import re
@@ -9,6 +9,9 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
+
+Moment = tuple[str, str, str]
+"""(kind of process, phase, point)."""
 
 ACTIONS: Final = {
     b"BootNotification": "boot",
@@ -26,8 +29,17 @@ EFFECTS: Final = {
     "stop": re.compile(r"insert into transaction_stops\b", re.IGNORECASE),
     "settle": re.compile(r"insert into settlements\b", re.IGNORECASE),
     "command": re.compile(r"(insert into|update) commands\b", re.IGNORECASE),
+    "top_up": re.compile(r"insert into bank_movements\b", re.IGNORECASE),
 }
 """What a database transaction is about, by a statement that stands in it."""
+
+REQUESTS: Final = {
+    "command": re.compile(rb"POST /api/v1/charge-points/[^/ ]+/commands "),
+    "top_up": re.compile(rb"POST /api/v1/operator/bank-statements "),
+}
+"""What an HTTP request is about, by its first line."""
+
+CONTENT_LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 
 LISTENER_POINTS: Final = ("received", "before_commit", "after_commit", "before_answer", "after_answer")
 LISTENER_MOMENTS: Final = (
@@ -43,7 +55,17 @@ LISTENER_MOMENTS: Final = (
 GATEWAY_MOMENTS: Final = tuple(
     (phase, point) for phase in ACTIONS.values() for point in ("before_forward", "after_forward", "outcome")
 )
-API_MOMENTS: Final = (("command", "before_commit"), ("command", "after_commit"), ("command", "after_answer"))
+API_MOMENTS: Final = (
+    *((phase, point) for phase in REQUESTS for point in LISTENER_POINTS),
+    ("command", "before_publish"),
+    ("command", "after_publish"),
+)
+PUBLISHING: Final = {
+    "listener": ("before_answer", "after_answer"),
+    "gateway": ("before_forward", "after_forward"),
+    "api": ("before_publish", "after_publish"),
+}
+"""What is called the moment before and after a PUBLISH of each kind of process."""
 
 SSL_REQUEST: Final = 80877103
 TAIL_BYTES: Final = 24
@@ -195,32 +217,33 @@ class PostgresTap(Tap):
 class RedisTap(Tap):
     """Recognises by its action that a message was received, and by the PUBLISH after its commit that it is answered."""
 
-    def __init__(self, trap: Trap, committed: list[str], *, is_gateway: bool) -> None:
+    def __init__(self, trap: Trap, committed: list[str], kind: str) -> None:
         super().__init__(trap)
         self._committed = committed
-        self._is_gateway = is_gateway
+        self._is_gateway = kind == "gateway"
+        self._before, self._after = PUBLISHING[kind]
         self._tails = {"in": b"", "out": b""}
         self._received: list[str] = []
-        self._sending: list[tuple[str, str]] = []
+        self._sending: list[str] = []
         self._forwarded: set[str] = set()
 
     def before_server(self, chunk: bytes) -> None:
         if b"PUBLISH" not in chunk:
             return
         if self._is_gateway:
-            phases, moments = self._phases("out", chunk), ("before_forward", "after_forward")
+            phases = self._phases("out", chunk)
         else:
-            phases, moments = list(dict.fromkeys(self._committed)), ("before_answer", "after_answer")
+            phases = list(dict.fromkeys(self._committed))
             self._committed.clear()
-        self._sending = [(phase, moments[1]) for phase in phases]
+        self._sending = phases
         for phase in phases:
-            self.spring(phase, moments[0])
+            self.spring(phase, self._before)
 
     def after_server(self) -> None:
         sent, self._sending = self._sending, []
-        self._committed += [phase for phase, _ in sent] if self._is_gateway else []
-        for phase, point in sent:
-            self.spring(phase, point)
+        self._committed += sent if self._is_gateway else []
+        for phase in sent:
+            self.spring(phase, self._after)
 
     def before_process(self, chunk: bytes) -> None:
         if self._is_gateway:
@@ -241,3 +264,41 @@ class RedisTap(Tap):
         tail, self._tails[way] = self._tails[way], chunk[-TAIL_BYTES:]
         window = tail + chunk
         return [phase for action, phase in ACTIONS.items() if window.find(action) + len(action) > len(tail)]
+
+
+class HttpTap(Tap):
+    """Recognises by its first line what a person asks, and the answer that follows on the same connection."""
+
+    def __init__(self, trap: Trap) -> None:
+        super().__init__(trap)
+        self._asked = self._received = self._answered = ""
+        self._request = b""
+
+    def before_server(self, chunk: bytes) -> None:
+        if not self._asked:
+            self._asked = next((phase for phase, line in REQUESTS.items() if line.match(chunk)), "")
+            self._request = b""
+        if self._asked:
+            self._request += chunk
+            self._received = self._asked if _is_whole(self._request) else ""
+
+    def after_server(self) -> None:
+        received, self._received = self._received, ""
+        self._spring_for(received, "received")
+
+    def before_process(self, chunk: bytes) -> None:
+        self._answered, self._asked = self._asked, ""
+        self._spring_for(self._answered, "before_answer")
+
+    def after_process(self) -> None:
+        self._spring_for(self._answered, "after_answer")
+
+    def _spring_for(self, phase: str, point: str) -> None:
+        if phase:
+            self.spring(phase, point)
+
+
+def _is_whole(request: bytes) -> bool:
+    head, end, body = request.partition(b"\r\n\r\n")
+    length = CONTENT_LENGTH.search(head)
+    return bool(end) and length is not None and len(body) >= int(length[1])

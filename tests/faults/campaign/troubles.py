@@ -15,36 +15,46 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from tests.faults.campaign.stage import Slot, Stage
-from tests.faults.campaign.traps import API_MOMENTS, GATEWAY_MOMENTS, LISTENER_MOMENTS
+from tests.faults.campaign.traps import API_MOMENTS, GATEWAY_MOMENTS, LISTENER_MOMENTS, Moment
 
 Trouble = Callable[[Stage, random.Random, float], Awaitable[str]]
 """Returns what was done, in words."""
 
-FAILPOINT_PATIENCE_S: Final = 5.0
-MOMENTS: Final = {"listener": LISTENER_MOMENTS, "gateway": GATEWAY_MOMENTS, "api": API_MOMENTS}
+FAILPOINT_PATIENCE_S: Final = 20.0
+"""A process that was killed a moment ago has to start first."""
+MOMENTS: Final[tuple[Moment, ...]] = (
+    *(("listener", *moment) for moment in LISTENER_MOMENTS),
+    *(("gateway", *moment) for moment in GATEWAY_MOMENTS),
+    *(("api", *moment) for moment in API_MOMENTS),
+)
+MOST_WRONG_S: Final = 25.0
+"""How far a service's clock is moved: beyond the 15 s for which a message is good, either way."""
 SLOW_S: Final = 0.15
 
 
 class Failpoints:
-    """Arms moment after moment, each as often as the others, in an order that the seed gives."""
+    """Arms moment after moment in an order that the seed gives, first of all those at which nothing was killed yet."""
 
     def __init__(self, source: random.Random) -> None:
-        self.hits: Counter[tuple[str, str, str]] = Counter()
+        self.hits: Counter[Moment] = Counter()
         self._source = source
-        self._all = [(kind, *moment) for kind, moments in MOMENTS.items() for moment in moments]
-        self._left: list[tuple[str, str, str]] = []
+        self._left: list[Moment] = []
 
     @property
-    def missed(self) -> list[tuple[str, str, str]]:
+    def missed(self) -> list[Moment]:
         """Moments at which nothing was killed yet."""
-        return [moment for moment in self._all if not self.hits[moment]]
+        return [moment for moment in MOMENTS if not self.hits[moment]]
+
+    def next(self) -> Moment:
+        """Where something is to be killed now."""
+        if not self._left:
+            self._left = self.missed or list(MOMENTS)
+            self._source.shuffle(self._left)
+        return self._left.pop()
 
     async def strike(self, stage: Stage, _source: random.Random, _span_s: float) -> str:
         """Arms every process of a kind; the first that comes to the moment dies of it, the others are let live."""
-        if not self._left:
-            self._left = self.missed or list(self._all)
-            self._source.shuffle(self._left)
-        kind, phase, point = self._left.pop()
+        kind, phase, point = self.next()
         slots = stage.of_kind(kind)
         for slot in slots:
             slot.trap.armed = (phase, point)
@@ -156,6 +166,28 @@ async def hold_a_link(stage: Stage, source: random.Random, span_s: float) -> str
     return f"{slot.name} heard nothing from {name} for {span_s:.1f} s"
 
 
+async def pull_a_cable(stage: Stage, source: random.Random, span_s: float) -> str:
+    """The process and everybody else hear nothing of each other, and nobody is told that a connection has ended."""
+    slot = _any_slot(stage, source)
+    if slot.cable is None:
+        return "no cable was pulled: that needs network namespaces"
+    slot.cable.pull()
+    await asyncio.sleep(span_s)
+    slot.cable.plug()
+    return f"the cable of {slot.name} pulled for {span_s:.1f} s"
+
+
+async def move_a_clock(stage: Stage, source: random.Random, span_s: float) -> str:
+    slot = _any_slot(stage, source)
+    if slot.clock is None:
+        return "no clock was moved: that needs a C compiler"
+    ahead_s = source.uniform(-MOST_WRONG_S, MOST_WRONG_S)
+    slot.clock.move(ahead_s)
+    await asyncio.sleep(span_s)
+    slot.clock.move(0)
+    return f"the clock of {slot.name} moved by {ahead_s:+.1f} s for {span_s:.1f} s"
+
+
 async def slow_links(stage: Stage, source: random.Random, span_s: float) -> str:
     delay_s = source.uniform(0, SLOW_S)
     for link in stage.links():
@@ -166,13 +198,12 @@ async def slow_links(stage: Stage, source: random.Random, span_s: float) -> str:
     return f"every link slowed by {1000 * delay_s:.0f} ms for {span_s:.1f} s"
 
 
-async def cut_charge_points(stage: Stage, source: random.Random, span_s: float) -> str:
-    fronts = [slot.front for slot in stage.of_kind("gateway") if slot.front is not None]
-    front = source.choice(fronts)
+async def cut_a_way_in(stage: Stage, source: random.Random, span_s: float) -> str:
+    name, front = source.choice([(slot.name, slot.front) for slot in stage.slots.values() if slot.front is not None])
     await front.refuse()
     await asyncio.sleep(span_s)
     front.release()
-    return f"the charge points of a gateway cut off for {span_s:.1f} s"
+    return f"nobody could reach {name} for {span_s:.1f} s"
 
 
 async def fill_the_disk(stage: Stage, _source: random.Random, span_s: float) -> str:
@@ -196,11 +227,16 @@ TROUBLES: Final[tuple[tuple[int, Trouble], ...]] = (
     (1, flush_redis),
     (2, cut_a_link),
     (2, hold_a_link),
+    (2, pull_a_cable),
+    (2, move_a_clock),
     (1, slow_links),
-    (2, cut_charge_points),
+    (2, cut_a_way_in),
     (1, fill_the_disk),
 )
-FAILPOINT_WEIGHT: Final = 16
+FAILPOINT_WEIGHT: Final = 20
+IMPATIENCE: Final = 0.25
+RECOVERY_S: Final = 20.0
+LOOK_EVERY_S: Final = 0.3
 
 
 class Plan:
@@ -214,11 +250,21 @@ class Plan:
         self.done: list[str] = []
 
     async def run(self, stage: Stage) -> None:
-        """One trouble after another, for ever."""
+        """One trouble after another, for ever. One in a few comes while the stack still suffers from the one before."""
         while True:
             await asyncio.sleep(self._source.uniform(0.2, 1.5))
+            if self._source.random() >= IMPATIENCE:
+                await _recovered(stage)
             [trouble] = self._source.choices(self._troubles, self._weights)
             self.done.append(await trouble(stage, self._source, self._source.uniform(0.1, 4.0)))
+
+
+async def _recovered(stage: Stage) -> None:
+    """Waits until everything is ready again: on a slow machine nobody would be served otherwise."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(RECOVERY_S):
+            while not await stage.all_ready():  # noqa: ASYNC110 - other processes raise no event
+                await asyncio.sleep(LOOK_EVERY_S)
 
 
 async def calm(stage: Stage) -> None:
@@ -230,6 +276,10 @@ async def calm(stage: Stage) -> None:
         slot.trap.armed = None
         if slot.front is not None:
             slot.front.release()
+        if slot.cable is not None:
+            slot.cable.plug()
+        if slot.clock is not None:
+            slot.clock.move(0)
         if slot.service is not None and slot.is_alive:
             slot.service.thaw()
     for pid in (stage.servers.postgres.process.pid, stage.servers.redis.process.pid):

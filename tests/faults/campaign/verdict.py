@@ -34,10 +34,23 @@ from transactions t
 """
 STOPS: Final = "select transaction_id, count(*) as stops from transaction_stops group by transaction_id"
 SAMPLES: Final = "select transaction_id, sampled_at, energy_wh from meter_values"
-UNDRAINED: Final = """
+QUEUES: Final = """
 select (select count(*) from commands where status in ('queued', 'sent')) as commands,
     (select count(*) from transactions where status = 'stopped' and settled_at is null and total_minor is not null
-        and cardinality(held_reasons) = 0) as settlements
+        and cardinality(held_reasons) = 0) as settlements,
+    (select count(*) from events where position is null) as events,
+    (select count(*) from webhook_deliveries where status = 'pending') as webhook_deliveries,
+    (select count(*) from mails where status = 'queued') as mails,
+    (select count(*) from holds where released_at is null) as holds
+"""
+TOP_UPS: Final = """
+select m.reference, a.user_id::text as user_id,
+    sum(case when a.id = t.credit_account_id then t.amount_minor else -t.amount_minor end)::bigint as credited_minor
+from bank_movements m
+left join bank_postings p on p.movement_id = m.id
+left join transfers t on t.bank_posting_id = p.id
+left join ledger_accounts a on a.kind = 'driver' and a.id in (t.credit_account_id, t.debit_account_id)
+group by m.id, m.reference, a.user_id
 """
 LEDGER: Final = """
 select coalesce(sum(case when a.id = t.credit_account_id then t.amount_minor else -t.amount_minor end), 0)::bigint
@@ -45,45 +58,74 @@ from ledger_accounts a join transfers t on a.id in (t.credit_account_id, t.debit
 """
 
 
-async def drained(connection: asyncpg.Connection) -> None:
-    """Waits until nothing is left to do."""
+async def drained(connection: asyncpg.Connection, deadline_s: float = DRAIN_DEADLINE_S) -> None:
+    """Waits until nothing is left to do.
+
+    Raises:
+        AssertionError: something is; it says in which queue.
+    """
+    left: dict[str, int] = {}
 
     async def nothing_left() -> bool:
-        row = await connection.fetchrow(UNDRAINED)
-        return not any(row.values())
+        left.update(await connection.fetchrow(QUEUES))
+        return not any(left.values())
 
-    await eventually(nothing_left, "every queue to be drained", DRAIN_DEADLINE_S)
+    try:
+        await eventually(nothing_left, "every queue to be drained", deadline_s)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; left: {left}") from None
 
 
-async def live_state_is_true(owner: Person, fleet: list[ChargePoint]) -> None:
-    """Waits until the api shows of every charge point what is true."""
+async def live_state_is_true(owner: Person, fleet: list[ChargePoint], deadline_s: float = LIVE_DEADLINE_S) -> None:
+    """Waits until the api shows of every charge point what is true.
+
+    Raises:
+        AssertionError: it shows something else; it says of which charge point.
+    """
+    wrong: list[str] = []
 
     async def true() -> bool:
-        for charge_point in fleet:
-            seen = await owner.get(f"/charge-points/{charge_point.id}")
-            connectors = (await owner.get(f"/charge-points/{charge_point.id}/connectors"))["items"]
-            shown = {item["connector_id"]: item["status"] for item in connectors}
-            if not seen["online"] or shown.get(1) != charge_point.status:
-                return False
-        return True
+        wrong[:] = [difference for box in fleet for difference in await _live_differences(owner, box)]
+        return not wrong
 
-    await eventually(true, "the live state to be true", LIVE_DEADLINE_S)
+    try:
+        await eventually(true, "the live state to be true", deadline_s)
+    except AssertionError as late:
+        raise AssertionError(f"{late}; {wrong[:MOST_SHOWN]}") from None
+
+
+async def _live_differences(owner: Person, box: ChargePoint) -> list[str]:
+    seen = await owner.get(f"/charge-points/{box.id}")
+    connectors = (await owner.get(f"/charge-points/{box.id}/connectors"))["items"]
+    shown: dict[str, Any] = next((item for item in connectors if item["connector_id"] == 1), {})
+    expected = {"online": True, "status": box.status, "is_charging": box.charging is not None}
+    found = {
+        "online": seen["online"], "status": shown.get("status"),
+        "is_charging": shown.get("transaction_id") is not None,
+    }  # fmt: skip
+    if box.charging is not None:
+        expected["energy_wh"], found["energy_wh"] = box.register_wh, shown.get("energy_wh")
+    return [] if found == expected else [f"{box.identity} is shown as {found}, not {expected}"]
 
 
 async def examine(stage: Stage, journal: Journal) -> list[str]:
     """Everything that is wrong; empty where the promise held."""
     connection = await asyncpg.connect(stage.stack.database.owner)
     try:
-        return [
-            *journal.violations,
-            *await _sessions(connection, journal.sessions),
-            *await _commands(connection, journal.commands),
-            *await _ledger(connection),
-            *await _strays(connection),
-            *await _books(stage),
-        ]
+        return [*journal.violations, *await of_database(connection, journal), *await _books(stage)]
     finally:
         await connection.close()
+
+
+async def of_database(connection: asyncpg.Connection, journal: Journal) -> list[str]:
+    """What is wrong in the database, by what charge points and people were told."""
+    return [
+        *await _sessions(connection, journal.sessions),
+        *await _commands(connection, journal),
+        *await _top_ups(connection, journal),
+        *await _ledger(connection),
+        *await _strays(connection),
+    ]
 
 
 async def _sessions(connection: asyncpg.Connection, sessions: list[Session]) -> list[str]:
@@ -129,12 +171,33 @@ def _evidence(session: Session, stops: int, samples: Counter[tuple[datetime, int
     return wrong if samples == expected else [*wrong, f"meter values are {samples}, not {expected}"]
 
 
-async def _commands(connection: asyncpg.Connection, acknowledged: list[str]) -> list[str]:
-    rows = await connection.fetch("select id::text as id, status, finished_at from commands")
-    status = {row["id"]: row["status"] for row in rows}
-    lost = [f"command {name} was acknowledged and is not there" for name in acknowledged if name not in status]
-    open_ones = [f"command {row['id']} is {row['status']}" for row in rows if row["finished_at"] is None]
+async def _commands(connection: asyncpg.Connection, journal: Journal) -> list[str]:
+    rows = await connection.fetch("select id::text as id, status, finished_at, user_id from commands")
+    there = {row["id"] for row in rows}
+    lost = [f"command {name} was acknowledged and is not there" for name in journal.commands if name not in there]
+    open_ones = [
+        f"command {row['id']} is {row['status']}"
+        for row in rows
+        if row["finished_at"] is None or row["status"] in {"queued", "sent"}
+    ]
+    of_people = sum(row["user_id"] is not None for row in rows)
+    if of_people > journal.commands_asked:
+        lost.append(f"{of_people} commands are there, {journal.commands_asked} were asked for")
     return [*lost, *open_ones]
+
+
+async def _top_ups(connection: asyncpg.Connection, journal: Journal) -> list[str]:
+    found: dict[str, list[tuple[str, int]]] = {}
+    for row in await connection.fetch(TOP_UPS):
+        found.setdefault(row["reference"], []).append((row["user_id"], row["credited_minor"]))
+    lost = [f"movement {name} was acknowledged and is not there" for name in journal.credited if name not in found]
+    due = {name: [(top_up.user_id, top_up.amount_minor)] for name, top_up in journal.paid_in.items()}
+    wrong = [
+        f"movement {name} credited {credited}, not {due.get(name)}"
+        for name, credited in found.items()
+        if credited != due.get(name)
+    ]
+    return [*lost, *wrong]
 
 
 async def _ledger(connection: asyncpg.Connection) -> list[str]:

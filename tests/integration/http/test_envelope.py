@@ -9,6 +9,7 @@ import pytest
 from fastapi import FastAPI
 from pydantic import SecretStr
 from sqlalchemy import event
+from starlette.types import Message
 
 from api.database import PING_AFTER_S
 from standalone.databases import DatabaseUrls
@@ -108,6 +109,31 @@ async def test_our_own_fault_leaks_nothing(site: Site) -> None:
     assert "hunter2" not in answer.text
     assert "RuntimeError" not in answer.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_caller_who_leaves_in_the_middle_of_a_body_is_no_fault_of_ours(site: Site) -> None:
+    operator = await site.person("operator", operator=True)
+    coming: list[Message] = [
+        {"type": "http.request", "body": b"id,date,amo", "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+    statuses = []
+
+    async def receive() -> Message:
+        return coming.pop(0) if len(coming) > 1 else coming[0]
+
+    async def send(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            statuses.append(message["status"])
+
+    headers = {"authorization": operator.http.headers["authorization"], "content-length": "1000"}
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+        "path": "/api/v1/operator/bank-statements", "query_string": b"", "client": ("127.0.0.1", 1),
+        "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+    }  # fmt: skip
+    await site.app(scope, receive, send)
+    assert statuses == [400]
 
 
 async def test_a_database_that_is_away_is_a_503_and_comes_back(database: DatabaseUrls, redis_url: str) -> None:
