@@ -21,10 +21,10 @@ import orjson
 from bench.stack import insert_charge_points
 from standalone.databases import REPOSITORY
 from tests.faults.campaign import fleet, verdict
-from tests.faults.campaign.campaign import make_fleet
-from tests.faults.campaign.fleet import ChargePoint
+from tests.faults.campaign.campaign import gather_cast
+from tests.faults.campaign.fleet import ChargePoint, Quota
 from tests.faults.campaign.journal import Journal, Session
-from tests.faults.campaign.stage import Stage, set_up
+from tests.faults.campaign.stage import Slot, Stage, set_up
 from tests.harness.person import Person
 from tests.harness.scripted import ScriptedChargePoint
 from tests.harness.stack import eventually
@@ -120,6 +120,11 @@ async def flooding(**settings: Any) -> AsyncIterator[Flood]:
         await process.wait()
 
 
+def _port(gateway: Slot) -> int:
+    """Its own, past the link in front of it."""
+    return int(gateway.settings["GATEWAY_PORT"])
+
+
 class Campaign:
     """One run. `run` does everything in order."""
 
@@ -134,12 +139,11 @@ class Campaign:
         """From the first connection to the last check."""
         key = secrets.token_urlsafe(15)
         await self._start_floods(exits, key)
-        owner = await Person.register(self.stage.api_port)
-        exits.push_async_callback(owner.close)
-        boxes = await make_fleet(self.stage, owner, self.sizes.charge_points, self.journal, self.report.seed)
+        cast = await gather_cast(self.stage, self.sizes.charge_points, self.journal, self.report.seed)
+        exits.push_async_callback(cast.leave)
+        owner, boxes = cast.owner, cast.boxes
         for box in boxes:
             box.habits.wrong_clock = box.habits.lost_answer = 0.0
-            exits.push_async_callback(box.leave)
         starters = [await self._starter(exits, owner, number) for number in range(STARTERS)]
         self.report.memory.weigh([*self.gateways, *self.listeners])
         watching = asyncio.create_task(self.report.memory.watch([*self.gateways, *self.listeners]))
@@ -155,14 +159,14 @@ class Campaign:
         for place, gateway in enumerate(self.gateways):
             numbers = {"first": place * size, "count": self.sizes.flood, "pushy": PUSHY}
             more = {"key": key, "clock_ms": self.clock_ms, "seed": self.report.seed + place}
-            self.floods.append(await exits.enter_async_context(flooding(port=gateway.port, **numbers, **more)))
+            self.floods.append(await exits.enter_async_context(flooding(port=_port(gateway), **numbers, **more)))
         self.progress(f"{GATEWAYS * self.sizes.flood} charge points connect")
         connected = await self._all("connect")
         self._expect(all(each["resting"] == self.sizes.flood for each in connected), "not all could connect at first")
 
     async def _starter(self, exits: AsyncExitStack, owner: Person, number: int) -> "Starter":
         made = await owner.wallbox(name=f"S{number}", price_per_kwh="1000.00")
-        url = f"ws://127.0.0.1:{self.gateways[number % GATEWAYS].port}"
+        url = f"ws://127.0.0.1:{_port(self.gateways[number % GATEWAYS])}"
         box = await exits.enter_async_context(ScriptedChargePoint(url, made["identity"], made["key"]))
         await box.boot()
         return Starter(made["id"], box, await owner.card())
@@ -181,7 +185,7 @@ class Campaign:
         await self._starts_go_first(inboxes, starters)
         await exits.enter_async_context(deaf_stream(self.stage.api_port, owner.http.headers["Authorization"]))
         stream = await exits.enter_async_context(reading(owner.http))
-        charging = asyncio.create_task(fleet.hurry(boxes, self.sizes.sessions))
+        charging = asyncio.create_task(fleet.hurry(boxes, Quota(self.sizes.sessions)))
         exits.callback(charging.cancel)
         await self._all("push")
         self.progress("and sessions go on among them")

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
+from urllib.parse import urlsplit
 
 import psutil
 from redis.asyncio import Redis
@@ -78,7 +79,7 @@ class Memory:
 
 async def metric(slots: list[Slot], name: str) -> float:
     """The sum of one metric over processes; `name` with its labels."""
-    texts = [await _metrics(slot.ready_port) for slot in slots]
+    texts = [await _metrics(urlsplit(slot.ready_url).port or 0) for slot in slots]
     lines = [line for text in texts for line in text.splitlines() if line.startswith(f"{name} ")]
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 

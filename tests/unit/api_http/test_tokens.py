@@ -111,7 +111,7 @@ def test_a_key_that_the_token_brings_along_is_not_used(name: str) -> None:
     theirs = "a-secret-of-the-attacker-4Hs8Kq1Z"
     encoded = base64.urlsafe_b64encode(theirs.encode()).decode().rstrip("=")
     values = {"jwk": {"kty": "oct", "k": encoded}, "x5c": [encoded], "kid": "../../dev/null"}
-    headers = {name: values.get(name, "https://evil.example/keys")}
+    headers: dict[str, Any] = {name: values.get(name, "https://evil.example/keys")}
     with pytest.raises(Unauthenticated):
         TOKENS.read(sign(body(), theirs, **headers))
 
