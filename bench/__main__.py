@@ -27,7 +27,7 @@ WIDE: Final = 160
 
 def options(arguments: list[str]) -> argparse.Namespace:
     """What was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Voltuj beside two anchors.")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures Voltuj beside anchors.")
     parser.add_argument("--quick", action="store_true", help="about two minutes; does not touch the page")
     parser.add_argument(
         "--rounds", type=int, help="interleaved rounds, of which medians are taken (5; quick: 3; 0: none)"

@@ -66,7 +66,7 @@ def _durable(results: Results, scenario: Scenario) -> list[Verdict]:
 def _sessions(results: Results, scenario: Scenario) -> Verdict:
     speed = results.of(scenario)["voltuj"].per_second
     goal = "3. durable whole sessions: at least 5,000 messages/s"
-    return Verdict(goal, f"{speed:,.0f}/s", False if speed < 5000 else None)
+    return Verdict(goal, f"{speed:,.0f}/s", speed >= 5000)
 
 
 def _latency(results: Results, scenario: Scenario, rate: str, most_ms: int) -> Verdict:

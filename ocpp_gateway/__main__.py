@@ -36,7 +36,7 @@ def main() -> int:
         return 2
     configure_logging(settings)
     gc.collect()
-    gc.freeze()  # what the imports made stays: every full collection went through it, for 15 to 35 ms between answers
+    gc.freeze()  # what the imports made stays: every full collection went through it, for 8 to 34 ms between answers
     try:
         import uvloop  # noqa: PLC0415 - not built for every system
     except ImportError:

@@ -147,7 +147,7 @@ def main() -> int:
         return 2
     configure_logs(settings)
     gc.collect()
-    gc.freeze()  # what the imports made stays: every full collection went through it, for 40 to 90 ms between answers
+    gc.freeze()  # what the imports made stays: every full collection went through it, for 50 to 90 ms between answers
     try:
         import uvloop  # noqa: PLC0415 - it has no build for every system
     except ImportError:

@@ -75,9 +75,10 @@ PARAMETERS: Final = {"place": "$1", "connector": "$3::integer", "at": "$4::times
 OF_ONE: Final = FACTS.format(tags="t.tag = upper($2)", **PARAMETERS)
 OF_MANY: Final = """
 select q.number, f.*
-from unnest($1::uuid[], $2::text[], $3::timestamptz[]) with ordinality as q (place, tag, at, number)
+from unnest($1::uuid[], $2::text[], $3::integer[], $4::timestamptz[]) with ordinality
+    as q (place, tag, connector, at, number)
 cross join lateral ({facts}) as f
-""".format(facts=FACTS.format(tags="t.tag = upper(q.tag)", place="q.place", connector="null::integer", at="q.at"))
+""".format(facts=FACTS.format(tags="t.tag = upper(q.tag)", place="q.place", connector="q.connector", at="q.at"))
 OF_ALL: Final = FACTS.format(
     **PARAMETERS,
     tags="""$2::text is null and (t.user_id = c.owner_id or t.user_id in (
@@ -113,33 +114,67 @@ async def authorize(
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """Whether the holder of an idTag may charge at a charge point at a time; `presented_at` as for `authorize`."""
+    """What `authorize` is asked."""
 
     charge_point_id: UUID
     id_tag: str
     at: datetime
+    starting_on: int | None = None
     presented_at: datetime | None = None
 
 
 async def authorize_many(connection: asyncpg.Connection, questions: Sequence[Question]) -> list[Decision]:
-    """The same for several at once, where nothing is started; none changes what another is told."""
-    if not questions:
-        return []
-    columns = zip(*((question.charge_point_id, question.id_tag, question.at) for question in questions), strict=True)
-    rows: list[list[Mapping[str, Any]]] = [[] for _ in questions]
-    for row in await connection.fetch(OF_MANY, *map(list, columns)):
-        rows[row["number"] - 1].append(row)
-    return [await _decide_one(connection, question, found) for question, found in zip(questions, rows, strict=True)]
+    """The same for several at once, where nothing is started, so that none changes what another is told."""
+    found = await _read_many(connection, questions)
+    return [await _decide_one(connection, question, rows) for question, rows in zip(questions, found, strict=True)]
+
+
+async def authorize_starts(connection: asyncpg.Connection, questions: Sequence[Question]) -> list[Decision | None]:
+    """The same for starts at different charge points, which follow one another.
+
+    None for one that another before it could change: it is to be asked for itself, after them.
+    """
+    decisions: list[Decision | None] = []
+    starting: set[object] = set()
+    for question, rows in zip(questions, await _read_many(connection, questions), strict=True):
+        concerned = _concerned(rows)
+        decisions.append(None if concerned & starting else await _decide_one(connection, question, rows))
+        starting |= concerned
+    return decisions
+
+
+async def _read_many(connection: asyncpg.Connection, questions: Sequence[Question]) -> list[list[Mapping[str, Any]]]:
+    found: list[list[Mapping[str, Any]]] = [[] for _ in questions]
+    if questions:
+        asked = ((each.charge_point_id, each.id_tag, each.starting_on, each.at) for each in questions)
+        for row in await connection.fetch(OF_MANY, *map(list, zip(*asked, strict=True))):
+            found[row["number"] - 1].append(row)
+    return found
+
+
+def _concerned(rows: Sequence[Mapping[str, Any]]) -> set[object]:
+    """What a start uses up: its tag, which may charge in so many places at once, and what is limited of its grants."""
+    limits = ("max_energy_wh", "max_amount_minor", "max_sessions")
+    is_limited = any(row[limit] is not None for row in rows for limit in limits)
+    return {row["tag"] for row in rows} | ({row["holder_id"] for row in rows} if is_limited else set())
 
 
 async def _decide_one(
     connection: asyncpg.Connection, question: Question, rows: Sequence[Mapping[str, Any]]
 ) -> Decision:
     """By the rows that were found; a card that nobody knows may be one to learn."""
-    place, is_unknown = question.charge_point_id, bool(rows) and rows[0]["tag"] is None
+    is_unknown = bool(rows) and rows[0]["tag"] is None
     if is_unknown and question.presented_at is not None:
-        return await authorize(connection, place, question.id_tag, question.at, presented_at=question.presented_at)
-    return decide(_facts(rows, place, None), question.at)
+        return await ask(connection, question)
+    return decide(_facts(rows, question.charge_point_id, question.starting_on), question.at)
+
+
+async def ask(connection: asyncpg.Connection, question: Question) -> Decision:
+    """`authorize` by itself."""
+    place, at, presented_at = question.charge_point_id, question.at, question.presented_at
+    return await authorize(
+        connection, place, question.id_tag, at, starting_on=question.starting_on, presented_at=presented_at
+    )
 
 
 async def authorize_throughout(

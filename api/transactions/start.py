@@ -16,7 +16,7 @@ from api.charge_points import reservations
 from api.charge_points.answers import Answer, encode_payload, received_at
 from api.charge_points.live import connector_fields
 from api.sharing import booking_keeping
-from api.sharing.authorization import authorize
+from api.sharing.authorization import Question, ask, authorize, authorize_starts
 from api.sharing.decision import Decision
 from api.sharing.ocpp import id_tag_info
 from api.tariffs.in_force import RULE, VERSION_COLUMNS, Version, find_version
@@ -126,6 +126,12 @@ class _Arrival:
     """Transactions that are open on the connector, or identical; the oldest first."""
 
     @property
+    def question(self) -> Question:
+        """What decides whether charging may start as it arrives."""
+        request, presented_at = self.request, min(self.request.started_at, self.at)
+        return Question(self.charge_point_id, request.tag, self.at, request.connector_id, presented_at)
+
+    @property
     def is_plausible(self) -> bool:
         """Whether the charge point's clock can be right."""
         return is_plausible_time(self.request.started_at, self.at)
@@ -170,20 +176,28 @@ async def start(connection: asyncpg.Connection, call: ChargePointCall, now: date
 async def starts(connection: asyncpg.Connection, calls: Sequence[ChargePointCall], now: datetime) -> list[Answer]:
     """The same for calls of different charge points, one after the other: what each finds is read together."""
     arrivals = await _arrive(connection, [(call, read_start(call.payload)) for call in calls])
-    return [await _start(connection, call, arrival, []) for call, arrival in zip(calls, arrivals, strict=True)]
+    decisions = await authorize_starts(connection, [arrival.question for arrival in arrivals])
+    return [
+        await _start(connection, call, arrival, decision, [])
+        for call, arrival, decision in zip(calls, arrivals, decisions, strict=True)
+    ]
 
 
 async def start_salvaged(connection: asyncpg.Connection, call: ChargePointCall) -> Answer:
     """Gives a Start that cannot be processed its transaction all the same, held for a person."""
     [arrival] = await _arrive(connection, [(call, salvage_start(call.payload))])
-    return await _start(connection, call, arrival, [UNPROCESSED])
+    return await _start(connection, call, arrival, None, [UNPROCESSED])
 
 
 async def _start(
-    connection: asyncpg.Connection, call: ChargePointCall, arrival: _Arrival, reasons: Sequence[str]
+    connection: asyncpg.Connection,
+    call: ChargePointCall,
+    arrival: _Arrival,
+    decision: Decision | None,
+    reasons: Sequence[str],
 ) -> Answer:
     request = arrival.request
-    decision = await _decide(connection, arrival)
+    decision = await _decide(connection, arrival, decision)
     found = _find(arrival)
     if isinstance(found, NewStart):
         repeated = repeated_start(arrival.open, request, arrival.at)
@@ -201,17 +215,14 @@ async def _start(
     return _answer(request, await connection.fetchrow(ANSWERED, found.id), decision)
 
 
-async def _decide(connection: asyncpg.Connection, arrival: _Arrival) -> Decision:
-    """Whether charging may start as the Start arrives; one that waited in a queue may have begun in time."""
+async def _decide(connection: asyncpg.Connection, arrival: _Arrival, decision: Decision | None) -> Decision:
+    """Whether charging may start as the Start arrives; one that waited in a queue may have begun in time.
+
+    `decision` is the one as it arrives, where it was asked for already.
+    """
     request, place = arrival.request, arrival.charge_point_id
-    decision = await authorize(
-        connection,
-        place,
-        request.tag,
-        arrival.at,
-        starting_on=request.connector_id,
-        presented_at=min(request.started_at, arrival.at),
-    )
+    if decision is None:
+        decision = await ask(connection, arrival.question)
     if decision.accepted or not arrival.was_queued:
         return decision
     then = await authorize(connection, place, request.tag, request.started_at, starting_on=request.connector_id)
