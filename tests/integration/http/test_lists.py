@@ -42,7 +42,7 @@ async def test_rows_of_the_same_moment_are_all_seen(site: Site, owner: Person) -
 
 async def test_own_sessions_and_those_elsewhere_are_one_list(site: Site, owner: Person, stranger: Person) -> None:
     mine, theirs = await owner.charge_point(), await stranger.charge_point()
-    expected = []
+    expected: list[str] = []
     for number in range(9):
         place, driver = ((mine, None), (mine, owner), (theirs, owner))[number % 3]
         started = {"driver_id": driver.user_id if driver else None, "started_at": START + timedelta(hours=number)}
