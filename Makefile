@@ -11,8 +11,8 @@ TEST_WORKERS ?= 2
 TESTS ?= tests
 SERVICES := api ocpp_gateway simulator standalone deploy/dev
 
-.PHONY: help run test conformance fuzz faults simulate walk schemathesis mutation deploy-test bench bench-rest bench-streams bench-scale check audit sbom \
-	lock format clean
+.PHONY: help run test conformance fuzz faults simulate walk schemathesis mutation deploy-test bench bench-rest \
+	bench-streams bench-scale check audit sbom lock format clean
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
