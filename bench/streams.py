@@ -195,7 +195,7 @@ def show(console: Console, figures: Figures, load_before: float, page: Path | No
     goal = f"7. an event in all of {figures.streams:,} streams of one HTTP process: at most 1 s"
     drawn = Table(*HEAD, title=goal, caption="\n".join(notes))
     drawn.add_row(*figures.row())
-    console.print(drawn, f"{goal}: {said}, {met}", sep="\n")
+    console.print(drawn, f"{goal}: {said}, {met}".replace("**", ""), sep="\n")
     if page is not None:
         tables = [(HEAD, [figures.row()]), (("goal", "measured", "verdict"), [[goal, said, met]])]
         write_part(page, "streams", notes, tables)
