@@ -201,7 +201,8 @@ class _Signposted(APIRouter):
 
     def __init__(self, router: APIRouter) -> None:
         super().__init__(routes=router.routes)
-        self._starts = tuple({route.path.partition("{")[0] for route in router.routes if isinstance(route, APIRoute)})
+        literal = (each.path.partition("{")[0] if isinstance(each, APIRoute) else "" for each in router.routes)
+        self._starts = tuple(set(literal))
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         if not scope["path"].startswith(self._starts):

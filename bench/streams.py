@@ -32,6 +32,7 @@ from standalone.servers import ServerError
 OF_ONE_USER: Final = 20
 AT_ONCE: Final = 100
 """Streams that are being opened."""
+GOAL_STREAMS: Final = 5000
 GOAL_S: Final = 1.0
 PATIENCE_S: Final = 60.0
 STATUSES: Final = ("Charging", "Available")
@@ -111,16 +112,17 @@ class Figures:
     opened_per_s: float
 
     @property
-    def all_s(self) -> float:
-        """Median of the seconds until all have it."""
-        return sorted(last for _, _, last in self.events)[len(self.events) // 2]
+    def all_s(self) -> tuple[float, float]:
+        """Seconds until all streams have an event: the median, and the worst."""
+        ordered = sorted(last for _, _, last in self.events)
+        return ordered[len(ordered) // 2], ordered[-1]
 
     def row(self) -> list[str]:
         """As `HEAD` names it; medians, and the worst."""
         medians = [sorted(column)[len(self.events) // 2] for column in zip(*self.events, strict=True)]
-        worst = max(last for _, _, last in self.events)
+        times = (*medians, self.all_s[1])
         return [
-            *(f"{self.streams:,}", str(len(self.events)), *(f"{each * 1000:.0f}" for each in (*medians, worst))),
+            *(f"{self.streams:,}", str(len(self.events)), *(f"{each * 1000:,.0f}" for each in times)),
             *(f"{self.cpu_us:.0f}", f"{self.kib_each:.0f}", f"{self.opened_per_s:.0f}"),
         ]
 
@@ -187,13 +189,15 @@ def show(console: Console, figures: Figures, load_before: float, page: Path | No
         "one HTTP process, one listener,",
         "  PostgreSQL, Redis and the reader of all streams on them. Events are numbered every 0.1 s: `first` has that.",
     ]
-    met = "met" if figures.all_s <= GOAL_S and figures.streams >= 5000 else "**not met**"
+    median, worst = figures.all_s
+    met = "met" if worst <= GOAL_S and figures.streams >= GOAL_STREAMS else "**not met**"
+    said = f"{median:.2f} s in the median of {len(figures.events)}, {worst:.2f} s at worst"
     goal = f"7. an event in all of {figures.streams:,} streams of one HTTP process: at most 1 s"
     drawn = Table(*HEAD, title=goal, caption="\n".join(notes))
     drawn.add_row(*figures.row())
-    console.print(drawn, f"{goal}: {figures.all_s * 1000:.0f} ms, {met}", sep="\n")
+    console.print(drawn, f"{goal}: {said}, {met}".replace("**", ""), sep="\n")
     if page is not None:
-        tables = [(HEAD, [figures.row()]), (("goal", "measured", "verdict"), [[goal, f"{figures.all_s:.2f} s", met]])]
+        tables = [(HEAD, [figures.row()]), (("goal", "measured", "verdict"), [[goal, said, met]])]
         write_part(page, "streams", notes, tables)
 
 

@@ -1,7 +1,7 @@
 """HTTP of transactions: reading them, their meter values, and stopping one."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -133,6 +133,10 @@ class TransactionSummary(BaseModel):
     total_minor: int | None = Field(description="in minor units of the currency; null until it is rated")
     total: str | None = Field(description="the same as decimal text")
     held_reasons: list[str] = Field(description="why a person must look at it before it is billed; empty: nothing")
+
+
+STORED: Final = tuple(name for name in TransactionSummary.model_fields if name not in {"id", "total"})
+"""Shown as they are stored."""
 
 
 class SessionLimits(BaseModel):
@@ -272,6 +276,6 @@ def _limits(row: Row[Any]) -> SessionLimits:
 
 
 def _fields(row: Row[Any]) -> dict[str, Any]:
-    fields = {name: row._mapping[name] for name in TransactionSummary.model_fields if name in row._mapping}
+    stored = row._asdict()
     total = format_minor(row.total_minor, row.currency) if row.total_minor is not None and row.currency else None
-    return {**fields, "id": row.public_id, "total": total}
+    return {name: stored[name] for name in STORED} | {"id": row.public_id, "total": total}
