@@ -63,7 +63,7 @@ def tell(report: campaign.Report) -> int:
         print(f"  ended: {name:<24}{count:>5}")
     for problem in report.problems[:MOST_SHOWN]:
         print(f"WRONG: {problem[:500]}")
-    print(f"{len(report.problems)} problems; replay with: make faults SESSIONS={report.sessions} SEED={report.seed}")
+    print(f"{len(report.problems)} problems; replay with: make faults SESSIONS={report.wanted} SEED={report.seed}")
     return 1 if report.problems else 0
 
 

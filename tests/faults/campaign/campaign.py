@@ -38,6 +38,8 @@ class Report:
     """What happened and what is wrong."""
 
     seed: int
+    wanted: int
+    """Sessions that were asked for."""
     seconds: float = 0.0
     sessions: int = 0
     acknowledged: int = 0
@@ -71,7 +73,7 @@ async def run(
     *, sessions: int, seed: int, charge_points: int, deadline_s: float, folder: Path, progress: Callable[[str], None]
 ) -> Report:
     """Runs it on servers and processes of its own, which end with it."""
-    report, plan = Report(seed), Plan(seed)
+    report, plan = Report(seed, sessions), Plan(seed)
     began = time.monotonic()
     journal = Journal(folder / "journal.jsonl")
     async with set_up(folder, f"faults-{uuid.uuid4().hex[:8]}:") as stage:
