@@ -39,7 +39,8 @@ def main() -> int:
         print(f"\nInterrupted; nothing was checked. Journal and logs: {folder}")
         return 130
     if report.problems:
-        print(f"\nJournal and logs: {folder}")
+        (folder / "problems.txt").write_text("\n".join(report.problems))
+        print(f"\nJournal, logs and all problems: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return tell(report)

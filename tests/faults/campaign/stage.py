@@ -22,6 +22,7 @@ from tests.harness.stack import Service, Stack, answers, eventually
 
 RESTART_PAUSE_S = 0.3
 WATCH_EVERY_S = 0.1
+READY_DEADLINE_S = 60.0
 LOOPBACK = "127.0.0.1"
 BANK_ACCOUNT = "CZ6508000000192000145399"
 MODULES = {
@@ -32,7 +33,6 @@ MODULES = {
     "gateway-1": "ocpp_gateway",
 }
 """What runs in each place."""
-READY_DEADLINE_S = 60.0
 
 
 def through(link: Link, url: str) -> str:
