@@ -49,6 +49,8 @@ class Report:
     top_ups: int = 0
     failpoints: Counter[Moment] = field(default_factory=Counter)
     missed: list[Moment] = field(default_factory=list)
+    collapses: list[str] = field(default_factory=list)
+    """Processes that ended without being killed: no loss, but each is worth a look."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -80,6 +82,7 @@ async def run(
         cast = await gather_cast(stage, charge_points, journal, seed)
         await _under_fire(stage, plan, cast, sessions=sessions, deadline_s=deadline_s, progress=progress)
         report.problems += await _after(stage, cast)
+        report.collapses += stage.collapses
         report.deaths.update(
             {f"{slot.name} {code}": count for slot in stage.slots.values() for code, count in slot.deaths.items()}
         )
