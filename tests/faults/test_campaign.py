@@ -19,7 +19,7 @@ from tests.harness.person import Person
 from tests.harness.stack import eventually
 
 SESSIONS = 300
-SEED = 20
+SEED = 24
 CHARGE_POINTS = 24
 DEADLINE_S = 400.0
 

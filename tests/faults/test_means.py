@@ -150,7 +150,7 @@ def test_failpoints_that_were_not_hit_come_first() -> None:
 
 
 def test_a_campaign_says_which_failpoints_it_left_out() -> None:
-    report = Report(seed=1, missed=[*MOMENTS[:2]])
+    report = Report(seed=1, wanted=1, missed=[*MOMENTS[:2]])
     report.failpoints.update(MOMENTS[2:])
     lines = coverage(report)
     assert lines[0] == f"killed at {len(MOMENTS) - 2} of {len(MOMENTS)} failpoints:"

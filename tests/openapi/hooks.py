@@ -65,6 +65,8 @@ def schema_says_what_is_refused(context: Any, response: Any, case: Any) -> None:
     """
     if response.status_code != 422 or case.meta is None or case.meta.generation.mode != GenerationMode.POSITIVE:
         return
+    if any(str(value) == "None" for value in (case.path_parameters or {}).values()):
+        return  # a sequence took the id from a field that was null
     problem = response.json()
     told = {each["code"] for each in problem.get("errors") or []} - BEYOND_SCHEMA
     if case.media_type == FORM:

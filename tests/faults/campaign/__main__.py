@@ -38,8 +38,9 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"\nInterrupted; nothing was checked. Journal and logs: {folder}")
         return 130
-    if report.problems:
-        print(f"\nJournal and logs: {folder}")
+    if report.problems or report.collapses:
+        (folder / "problems.txt").write_text("\n".join([*report.problems, *report.collapses]))
+        print(f"\nJournal, logs and all problems: {folder}")
     else:
         shutil.rmtree(folder, ignore_errors=True)
     return tell(report)
@@ -61,9 +62,11 @@ def tell(report: campaign.Report) -> int:
         print(f"NOT DONE: {impossible}")
     for name, count in sorted(report.deaths.items()):
         print(f"  ended: {name:<24}{count:>5}")
+    for collapse in report.collapses:
+        print(f"ENDED BY ITSELF: {collapse}")
     for problem in report.problems[:MOST_SHOWN]:
         print(f"WRONG: {problem[:500]}")
-    print(f"{len(report.problems)} problems; replay with: make faults SESSIONS={report.sessions} SEED={report.seed}")
+    print(f"{len(report.problems)} problems; replay with: make faults SESSIONS={report.wanted} SEED={report.seed}")
     return 1 if report.problems else 0
 
 

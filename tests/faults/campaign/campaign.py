@@ -38,6 +38,8 @@ class Report:
     """What happened and what is wrong."""
 
     seed: int
+    wanted: int
+    """Sessions that were asked for."""
     seconds: float = 0.0
     sessions: int = 0
     acknowledged: int = 0
@@ -47,6 +49,8 @@ class Report:
     top_ups: int = 0
     failpoints: Counter[Moment] = field(default_factory=Counter)
     missed: list[Moment] = field(default_factory=list)
+    collapses: list[str] = field(default_factory=list)
+    """Processes that ended without being killed: no loss, but each is worth a look."""
     problems: list[str] = field(default_factory=list)
 
 
@@ -71,13 +75,14 @@ async def run(
     *, sessions: int, seed: int, charge_points: int, deadline_s: float, folder: Path, progress: Callable[[str], None]
 ) -> Report:
     """Runs it on servers and processes of its own, which end with it."""
-    report, plan = Report(seed), Plan(seed)
+    report, plan = Report(seed, sessions), Plan(seed)
     began = time.monotonic()
     journal = Journal(folder / "journal.jsonl")
     async with set_up(folder, f"faults-{uuid.uuid4().hex[:8]}:") as stage:
         cast = await gather_cast(stage, charge_points, journal, seed)
         await _under_fire(stage, plan, cast, sessions=sessions, deadline_s=deadline_s, progress=progress)
         report.problems += await _after(stage, cast)
+        report.collapses += stage.collapses
         report.deaths.update(
             {f"{slot.name} {code}": count for slot in stage.slots.values() for code, count in slot.deaths.items()}
         )

@@ -4,6 +4,7 @@ Processes are started here as production starts them and restarted when they die
 """
 
 import asyncio
+import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -22,6 +23,7 @@ from tests.harness.stack import Service, Stack, answers, eventually
 
 RESTART_PAUSE_S = 0.3
 WATCH_EVERY_S = 0.1
+READY_DEADLINE_S = 60.0
 LOOPBACK = "127.0.0.1"
 BANK_ACCOUNT = "CZ6508000000192000145399"
 MODULES = {
@@ -32,7 +34,6 @@ MODULES = {
     "gateway-1": "ocpp_gateway",
 }
 """What runs in each place."""
-READY_DEADLINE_S = 60.0
 
 
 def through(link: Link, url: str) -> str:
@@ -80,6 +81,8 @@ class Stage:
     stack: Stack
     servers: Servers
     slots: dict[str, Slot]
+    collapses: list[str] = field(default_factory=list)
+    """Processes that ended without being killed, with the end of their logs."""
 
     def links(self) -> list[Link]:
         """Every link between a process and a server."""
@@ -112,6 +115,8 @@ class Stage:
         """Starts the process of a slot, without waiting for it."""
         if slot.service is not None and (code := slot.service.process.poll()) is not None:
             slot.deaths[code] += 1
+            if code != -signal.SIGKILL:
+                self.collapses.append(f"{slot.name} ended by itself with {code}: {slot.service.tail()}")
         inside = slot.cable.inside if slot.cable else []
         slot.service = self.stack.spawn(slot.name, slot.module, slot.settings, inside)
 
