@@ -28,7 +28,7 @@ from tests.faults.campaign.stage import Stage, set_up
 from tests.harness.person import Person
 from tests.harness.scripted import ScriptedChargePoint
 from tests.harness.stack import eventually
-from tests.integration.events.reader import reading
+from tests.integration.events.reader import Reader, reading
 from tests.overload import checks
 from tests.overload.watchers import Inboxes, Memory, deaf_stream, frozen, metric, overhearing
 
@@ -182,6 +182,7 @@ class Campaign:
         await self._starts_go_first(inboxes, starters)
         await exits.enter_async_context(deaf_stream(self.stage.api_port, owner.http.headers["Authorization"]))
         stream = await exits.enter_async_context(reading(owner.http))
+        before = len(self.journal.sessions)
         charging = asyncio.create_task(fleet.hurry(boxes, self.sizes.sessions))
         exits.callback(charging.cancel)
         await self._all("push")
@@ -191,13 +192,15 @@ class Campaign:
         self.progress("half of them lose their connections at once")
         await self._all("storm", seconds=max(2.0, seconds / 4))
         await self._recover(charging)
-        started = len(self.journal.sessions)
+        await self._heard(stream, len(self.journal.sessions) - before)
+
+    async def _heard(self, stream: Reader, ended: int) -> None:
+        """The stream that is read, beside one that is not."""
         try:
-            await stream.until("transaction.stopped", started, checks.RECOVERY_S)
+            await stream.until("transaction.stopped", ended, checks.STREAM_S)
         except AssertionError:
-            self._expect(
-                False, f"the stream that is read heard of {len(stream.of('transaction.stopped'))} of {started}"
-            )
+            heard = len(stream.of("transaction.stopped"))
+            self._expect(False, f"the stream that is read heard of {heard} of {ended} sessions")
 
     async def _starts_go_first(self, inboxes: Inboxes, starters: list["Starter"]) -> None:
         """The database stands still until the gateways hold a backlog with Starts at its end; then it goes on."""

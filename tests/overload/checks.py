@@ -13,6 +13,7 @@ LAST: Final = 2
 """The rank of readings."""
 RECOVERY_S: Final = 120.0
 """Far above what recovery takes: a deadline, no goal."""
+STREAM_S: Final = 30.0
 ROOM_MIB: Final = 64.0
 """What a process may grow by for whatever reason: heap, caches, code that was not used before."""
 SOCKET_KIB: Final = 64

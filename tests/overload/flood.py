@@ -174,7 +174,8 @@ class Flood:
 
     async def connect(self) -> dict[str, Any]:
         """All of them, booted and quiet."""
-        self._tasks = [asyncio.create_task(one.live()) for one in (*self.charge_points, *self._pushy)]
+        self._tasks = [asyncio.create_task(one.live()) for one in self.charge_points]
+        self._tasks += [asyncio.create_task(one.live()) for one in self._pushy]
         return await self._until(lambda: self.all_rest and all(one.is_connected for one in self._pushy))
 
     async def talk(self, *, count: int, seconds: float) -> dict[str, Any]:
