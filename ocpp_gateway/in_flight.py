@@ -11,15 +11,15 @@ from typing import Final
 from wire.messages import ChargePointCall, Connect
 
 FIRST: Final = frozenset({"StartTransaction", "StopTransaction"})
-LAST: Final = frozenset({"MeterValues", "StatusNotification"})
+SOON: Final = frozenset({"BootNotification", "Authorize"})
 RANKS: Final = 3
 
 
 def rank(question: ChargePointCall | Connect) -> int:
-    """Starts and Stops go first, then whoever boots, authorizes or connects, then what comes all the time."""
+    """Starts and Stops go first, then whoever connects, boots or authorizes, then what comes all the time."""
     if isinstance(question, Connect):
         return 1
-    return 0 if question.action in FIRST else 2 if question.action in LAST else 1
+    return 0 if question.action in FIRST else 1 if question.action in SOON else 2
 
 
 class InFlight:

@@ -87,6 +87,7 @@ async def _start(log: Path, redis_url: str, prefix: str, port: int, operations_p
         "GATEWAY_HOST": "127.0.0.1",
         "GATEWAY_PORT": str(port),
         "GATEWAY_OPERATIONS_PORT": str(operations_port),
+        "GATEWAY_HANDSHAKES_PER_MINUTE": "0",
         "LOG_FORMAT": "console",
         "LOG_LEVEL": "warning",
     }

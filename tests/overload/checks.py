@@ -6,11 +6,14 @@ from typing import Final
 import asyncpg
 
 from bench.traffic import STEP_MS
-from ocpp_gateway.in_flight import LAST
+from ocpp_gateway.in_flight import rank
 from tests.overload.watchers import Inboxes, Memory
 
+LAST: Final = 2
+"""The rank of readings."""
 RECOVERY_S: Final = 120.0
 """Far above what recovery takes: a deadline, no goal."""
+STREAM_S: Final = 30.0
 ROOM_MIB: Final = 64.0
 """What a process may grow by for whatever reason: heap, caches, code that was not used before."""
 SOCKET_KIB: Final = 64
@@ -33,7 +36,7 @@ def starts_first(inboxes: Inboxes, starters: set[str]) -> list[str]:
     for (gateway, inbox), calls in inboxes.order.items():
         places = [place for place, call in enumerate(calls) if call.charge_point_id in starters]
         found |= {calls[place].charge_point_id for place in places}
-        before = [call.action for call in calls[: max(places, default=0)] if call.action in LAST]
+        before = [call.action for call in calls[: max(places, default=0)] if rank(call) == LAST]
         if before:
             wrong.append(f"{len(before)} readings went from {gateway} to {inbox} before a Start that waited")
     if found != starters:

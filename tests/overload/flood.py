@@ -39,6 +39,7 @@ class ChargePoint:
         self._booted = False
         self._message = b""
         self._sent = 0
+        self._is_answered = True
 
     async def live(self) -> None:
         """For ever."""
@@ -63,12 +64,12 @@ class ChargePoint:
                 lambda: Link(request, self._heard, self.lost.set), "127.0.0.1", self._flood.port
             )
             await link.opened
-        self.link = link
+        self.link, self._is_answered = link, True
         self.speak()
 
     def speak(self) -> None:
         """Boots first; then the message that has no answer yet, or the next one while the flood talks."""
-        if self.link is None:
+        if self.link is None or not self._is_answered:
             return
         if not self._booted:
             self._send(b"BootNotification", BOOT)
@@ -80,6 +81,7 @@ class ChargePoint:
 
     def _send(self, action: bytes, payload: bytes) -> None:
         self._sent += 1
+        self._is_answered = False
         assert self.link is not None
         self.link.send(b'[2,"%d","%b",%b]' % (self._sent, action, payload))
 
@@ -89,7 +91,9 @@ class ChargePoint:
             return
         if not text.startswith(b'[3,"%d"' % self._sent):
             self._flood.errors[text[:80].decode(errors="replace")] += 1
-        elif not self._booted:
+            return
+        self._is_answered = True
+        if not self._booted:
             self._booted = True
         else:
             self._message = b""
@@ -113,16 +117,18 @@ class ChargePoint:
 
 
 class Pushy:
-    """Sends large messages without waiting, and reads nothing that comes back."""
+    """Connects with the others; when it is let loose it sends large messages without waiting, and reads nothing."""
 
     def __init__(self, flood: "Flood", number: int) -> None:
         self._flood, self._number = flood, number
+        self.is_connected = False
 
     async def live(self) -> None:
         """For ever; where the gateway cuts it, it comes again."""
         while True:
             with suppress(OSError, asyncio.IncompleteReadError):
                 await self._push()
+            self.is_connected = False
             await asyncio.sleep(self._flood.random.uniform(*COME_BACK_S))
 
     async def _push(self) -> None:
@@ -133,6 +139,8 @@ class Pushy:
             writer.write(upgrade(name, name, self._flood.key))
             if b" 101 " not in await reader.readuntil(b"\r\n\r\n"):
                 return
+            self.is_connected = True
+            await self._flood.loose.wait()
             link.connection_made(writer.transport)
             link.send(b'[2,"boot","BootNotification",%b]' % BOOT)
             for number in range(PUSHED_FRAMES):
@@ -153,6 +161,7 @@ class Flood:
         self.refusals: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.pauses_s: set[int] = set()
+        self.loose = asyncio.Event()
         self.answers: list[float] = []
         self.charge_points = [ChargePoint(self, Wallbox(number, clock_ms)) for number in range(first, first + count)]
         self._pushy = [Pushy(self, number) for number in range(first + count, first + count + pushy)]
@@ -166,7 +175,8 @@ class Flood:
     async def connect(self) -> dict[str, Any]:
         """All of them, booted and quiet."""
         self._tasks = [asyncio.create_task(one.live()) for one in self.charge_points]
-        return await self.hush()
+        self._tasks += [asyncio.create_task(one.live()) for one in self._pushy]
+        return await self._until(lambda: self.all_rest and all(one.is_connected for one in self._pushy))
 
     async def talk(self, *, count: int, seconds: float) -> dict[str, Any]:
         """So many go on sending from now on; returns after a while, and they do not stop."""
@@ -179,7 +189,7 @@ class Flood:
 
     async def push(self) -> dict[str, Any]:
         """Lets those loose that do not wait and do not read."""
-        self._tasks += [asyncio.create_task(one.live()) for one in self._pushy]
+        self.loose.set()
         return self.report()
 
     async def storm(self, *, seconds: float) -> dict[str, Any]:
@@ -195,10 +205,18 @@ class Flood:
         self._talking.clear()
         for task in self._tasks[len(self.charge_points) :]:
             task.cancel()
+        return await self._until(lambda: self.all_rest)
+
+    @property
+    def all_rest(self) -> bool:
+        """Whether all are connected and served."""
+        return all(one.rests for one in self.charge_points)
+
+    async def _until(self, condition: Callable[[], bool]) -> dict[str, Any]:
         began = time.monotonic()
-        while not all(one.rests for one in self.charge_points) and time.monotonic() < began + PATIENCE_S:  # noqa: ASYNC110 - a thousand of them, and no event in each
+        while not condition() and time.monotonic() < began + PATIENCE_S:  # noqa: ASYNC110 - hundreds, and no event in each
             await asyncio.sleep(0.02)
-        return self.report() | {"hushed_s": time.monotonic() - began}
+        return self.report() | {"took_s": time.monotonic() - began}
 
     def report(self) -> dict[str, Any]:
         """What has come of it so far."""

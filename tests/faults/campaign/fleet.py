@@ -83,12 +83,12 @@ class ChargePoint:
 
     async def run(self, quota: "Quota") -> None:
         """Charges as long as there is something of the quota, then waits connected."""
-        await self._boot()
+        await self.boot()
         while quota.take():
             await self._charge()
             if self.random.random() < self.habits.reboot:
                 await self.leave()
-                await self._boot()
+                await self.boot()
 
     async def stay(self) -> None:
         """Keeps the connection, as an idle charge point does, until it is cancelled."""
@@ -109,7 +109,8 @@ class ChargePoint:
             await self._reader
         self._socket = self._reader = None
 
-    async def _boot(self) -> None:
+    async def boot(self) -> None:
+        """Says so until it is accepted, connecting first where it is not connected."""
         while True:
             answer = await self._call("BootNotification", {"chargePointVendor": "Acme", "chargePointModel": "F1"})
             if answer.get("status") == "Accepted":

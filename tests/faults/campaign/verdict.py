@@ -142,7 +142,10 @@ async def _sessions(connection: asyncpg.Connection, sessions: list[Session]) -> 
         if row is None:
             wrong.append(f"transaction {session.ocpp_transaction_id} was acknowledged and is not there")
             continue
-        differences = [*_of(session, row), *_evidence(session, stops.get(row["id"], 0), samples.get(row["id"]))]
+        differences = [
+            *_of(session, row),
+            *_evidence(session, stops.get(row["id"], 0), samples.get(row["id"], Counter())),
+        ]
         wrong += [f"transaction {session.ocpp_transaction_id}: {difference}" for difference in differences]
     wrong += [f"transaction {row['ocpp_transaction_id']} is nobody's session" for row in found.values()]
     return wrong
@@ -165,7 +168,7 @@ def _of(session: Session, row: Mapping[str, Any]) -> list[str]:
     return [f"{name} is {row[name]!r}, not {value!r}" for name, value in expected.items() if row[name] != value]
 
 
-def _evidence(session: Session, stops: int, samples: Counter[tuple[datetime, int]] | None) -> list[str]:
+def _evidence(session: Session, stops: int, samples: Counter[tuple[datetime, int]]) -> list[str]:
     expected = Counter((datetime.fromisoformat(at), energy_wh) for at, energy_wh in session.sampled)
     wrong = [] if stops == 1 else [f"{stops} stops are stored"]
     return wrong if samples == expected else [*wrong, f"meter values are {samples}, not {expected}"]
