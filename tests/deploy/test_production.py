@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import re
 import socket
@@ -12,7 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from ocpp.v16 import call
-from websockets.asyncio.client import connect
+from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 from websockets.typing import Subprotocol
 
@@ -147,18 +148,19 @@ async def test_a_tunnel_in_which_nobody_speaks_outlives_what_apache_waits_elsewh
     await asyncio.to_thread(production.compose, *up, environment={"GATEWAY_PING_INTERVAL_S": "3600"})
     try:
         created = await owner.wallbox()
-        wallbox = Wallbox(production.ocpp_url, created["identity"], created["key"], tls=production.tls)
-        await wallbox.deliver(call.Heartbeat())
-        await wallbox.disconnect()
         host = production.ocpp_url.removeprefix("wss://")
         url = f"wss://{created['identity']}:{created['key']}@{host}/{created['identity']}"
-        async with connect(
-            url, subprotocols=[Subprotocol("ocpp1.6")], ssl=production.tls, ping_interval=None
-        ) as silent:
+
+        async def comes_in() -> ClientConnection | None:
+            with contextlib.suppress(InvalidStatus):
+                return await connect(url, subprotocols=[Subprotocol("ocpp1.6")], ssl=production.tls, ping_interval=None)
+            return None
+
+        async with await eventually(comes_in, "the new gateway to be there", 60) as silent:
             with pytest.raises(TimeoutError):
                 await asyncio.wait_for(silent.wait_closed(), 80)
             await silent.send('[2, "1", "Heartbeat", {}]')
-            assert json.loads(await silent.recv())[:2] == [3, "1"]
+            assert json.loads(await silent.recv())[:3] == [4, "1", "SecurityError"], "it has not booted"
     finally:
         await asyncio.to_thread(production.compose, *up)
 

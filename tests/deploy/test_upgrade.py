@@ -181,13 +181,14 @@ def containers(production: Production) -> dict[str, list[str]]:
     """Of all services that go on running, with when each was started."""
     services = (*ROLLED, "apache", "postgres", "redis")
     return {
-        name: [each["Id"] + each["State"]["StartedAt"] for each in production.containers(name)] for name in services
+        name: sorted(each["Id"] + each["State"]["StartedAt"] for each in production.containers(name))
+        for name in services
     }
 
 
-def settle(production: Production) -> None:
-    """Everything as a plain `up` has it, whatever tests before have done with single services."""
-    production.compose("up", "--detach", "--wait")
+def settle(production: Production, *options: str) -> None:
+    """Everything as a plain `up` has it, whatever was done before with single services."""
+    production.compose("up", "--detach", "--wait", *options)
 
 
 def scale(production: Production, **replicas: int) -> None:
@@ -196,45 +197,53 @@ def scale(production: Production, **replicas: int) -> None:
     production.compose("up", "--detach", "--no-recreate", "--wait", *wanted)
 
 
+@contextlib.asynccontextmanager
+async def undone(production: Production) -> AsyncIterator[None]:
+    """What the later release did to the database is taken back in the end, for the tests that follow."""
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(production.upgrade, "--back")
+        down = ("run", "--rm", "--no-deps", "-T", "migrate", "alembic", "downgrade", "-1")
+        later = {"VOLTUJ_VERSION": LATER.rpartition(":")[2]}
+        await asyncio.to_thread(production.compose, *down, environment=later, check=False)
+        docker("rmi", "--force", LATER)
+        await asyncio.to_thread(scale, production, listener=1)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 async def test_an_upgrade_and_the_way_back_lose_nothing(production: Production, owner: Person, tmp_path: Path) -> None:
-    await asyncio.to_thread(settle, production)
-    before, apache = running_images(production), [each["Id"] for each in production.containers("apache")]
+    await asyncio.to_thread(scale, production, listener=2)
+    await asyncio.to_thread(settle, production, "--scale", "listener=2")
+    before, apache = running_images(production), containers(production)["apache"]
     with release(production, tmp_path / "next", EXPAND, CONTRACT) as next_release:
-        await asyncio.to_thread(scale, production, listener=2)
         async with load(production, owner) as running:
             await running.grows()
-            try:
+            async with undone(production):
                 upgraded = await asyncio.to_thread(production.upgrade, override=next_release)
                 assert upgraded.returncode == 0, upgraded.stderr
                 docker("tag", "voltuj-api:ci", LATER)
                 now = running_images(production)
-                assert [each["Id"] for each in production.containers("apache")] == apache, "no tunnel was cut but once"
                 assert all(now[name].isdisjoint(before[name]) for name in ROLLED), "all were replaced"
+                assert containers(production)["apache"] == apache, "it was not, and so tunnels were cut once"
                 assert len(production.containers("listener")) == 2
                 assert production.query("select version_num from alembic_version") == [[NEXT]]
                 await running.grows()
-            finally:
                 back = await asyncio.to_thread(production.upgrade, "--back")
                 assert back.returncode == 0, back.stderr
-            assert running_images(production) == before
-            as_it_was = containers(production)
-            await asyncio.to_thread(production.compose, "up", "--detach", "--wait", "--scale", "listener=2")
-            assert "of a later release" in production.logs("migrate")
-            assert containers(production) == as_it_was, "nothing was restarted"
-            await running.grows()
-            later = {"VOLTUJ_VERSION": LATER.rpartition(":")[2]}
-            down = ("run", "--rm", "--no-deps", "-T", "migrate", "alembic", "downgrade", "-1")
-            await asyncio.to_thread(production.compose, *down, environment=later)
-            docker("rmi", "--force", LATER)
+                assert running_images(production) == before
+                as_it_was = containers(production)
+                await asyncio.to_thread(settle, production, "--scale", "listener=2")
+                assert "of a later release" in production.logs("migrate")
+                assert containers(production) == as_it_was, "nothing was started again"
+                await running.grows()
         noted = [session for garage in running.garages for session in garage.noted]
         assert len(noted) > 3 * GARAGES
         assert sorted(await asyncio.to_thread(stored, production, running.name)) == sorted(noted)
         assert [garage.wallbox.call_errors for garage in running.garages if garage.wallbox.call_errors] == []
         made = [label for label in await labels(owner) if label.startswith(MADE)]
         assert sorted(made) == sorted(running.cards)
-        await asyncio.to_thread(scale, production, listener=1)
 
 
 @pytest.mark.slow
