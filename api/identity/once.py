@@ -45,7 +45,7 @@ class Sending:
         return answer
 
 
-def _sending(caller: CurrentCaller, transaction: Transaction, request: Idempotency, now: Now) -> Sending:
+async def _sending(caller: CurrentCaller, transaction: Transaction, request: Idempotency, now: Now) -> Sending:
     return Sending(transaction, request, caller.user_id, now)
 
 
