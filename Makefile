@@ -72,7 +72,7 @@ deploy-test: $(DEV_STAMP) ## the production and development stacks by docker com
 	@docker info >/dev/null 2>&1 || { echo "make deploy-test needs a Docker engine that this user may use; 'docker info' says why it does not answer."; exit 1; }
 	@$(BIN)/python -m pytest --confcutdir tests/deploy tests/deploy $(ARGS)
 
-bench: $(DEV_STAMP) ## speed beside two anchors (QUICK=1 takes two minutes; ARGS=--help shows options)
+bench: $(DEV_STAMP) ## speed beside three anchors (QUICK=1 takes two minutes; ARGS=--help shows options)
 	@exec $(BIN)/python -m bench $(if $(QUICK),--quick) $(ARGS)
 
 bench-rest: $(DEV_STAMP) ## lists, search, statements and exports over many sessions (SESSIONS=100000 SAMPLES=2000000)
