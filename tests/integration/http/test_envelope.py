@@ -34,11 +34,8 @@ async def test_every_answer_has_the_security_headers(site: Site) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         policy = headers["content-security-policy"]
-        assert {each.strip() for each in policy.split(";")} == {
-            "default-src 'none'",
-            "base-uri 'none'",
-            "frame-ancestors 'none'",
-        }
+        assert {"base-uri 'none'", "frame-ancestors 'none'"} <= {each.strip() for each in policy.split(";")}
+        assert (path == "/docs") != ("default-src 'none'" in policy), "the page of the docs has a policy of its own"
         assert headers["cache-control"]
         assert "strict-transport-security" not in headers
 
