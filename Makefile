@@ -51,7 +51,7 @@ fuzz: $(DEV_STAMP) ## throw frames at a gateway process (COUNT=1000000 SEED=1)
 	@$(BIN)/python -m tests.fuzz --count $(or $(COUNT),100000) --seed $(or $(SEED),1)
 
 faults: $(DEV_STAMP) ## break the stack while a fleet charges, then check that nothing is lost (SESSIONS=10000 SEED=1)
-	@$(BIN)/python -m tests.faults.campaign --sessions $(or $(SESSIONS),1000) --seed $(or $(SEED),1)
+	@$(BIN)/python -m tests.faults.campaign --sessions $(or $(SESSIONS),1000) --seed $(or $(SEED),1) $(ARGS)
 
 overload: $(DEV_STAMP) ## ten times as many talk as there are slots; bounds, order, recovery (SECONDS=20 SEED=1)
 	@$(BIN)/python -m tests.overload --seconds $(or $(SECONDS),20) --seed $(or $(SEED),1) $(ARGS)
