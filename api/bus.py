@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from api.settings import Settings
 from wire.channels import Channels
 from wire.messages import Message, WireError, decode, encode
+from wire.redis_client import make_client
 
 log = structlog.get_logger(__name__)
 
@@ -146,14 +147,8 @@ def make_bus(settings: Settings) -> Bus:
 
     After a restart of Redis every pooled connection is dead and says so at its next use: that use is tried once more
     on a new connection. A publish may then arrive twice, and every wire message may be repeated (DESIGN 2.2).
-    RESP 2, because redis-py makes a debug text of every message that RESP 3 pushes, also where nobody logs it.
     """
-    redis = Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        protocol=2,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=REPLY_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        health_check_interval=0,
-    )
+    once = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+    url = settings.redis_url.get_secret_value()
+    redis = make_client(url, once, connect_timeout_s=CONNECT_TIMEOUT_S, reply_timeout_s=REPLY_TIMEOUT_S)
     return Bus(redis, Channels(settings.redis_prefix))

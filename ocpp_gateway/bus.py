@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from ocpp_gateway.metrics import Metrics
 from wire.channels import Channels
 from wire.messages import Message, WireError, decode, encode
+from wire.redis_client import make_client
 
 log = structlog.get_logger(__name__)
 
@@ -34,18 +35,9 @@ FAILURES = (RedisError, OSError, TimeoutError)
 
 
 def make_redis(url: str) -> Redis:
-    """A client that connects at its first use. Nothing is retried blindly: a publish may have arrived.
-
-    RESP 2, because redis-py makes a debug text of every message that RESP 3 pushes, also where nobody logs it.
-    """
-    return Redis.from_url(
-        url,
-        protocol=2,
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=REPLY_TIMEOUT_S,
-        retry=Retry(NoBackoff(), 0),
-        health_check_interval=0,
-    )
+    """A client that connects at its first use. Nothing is retried blindly: a publish may have arrived."""
+    never = Retry(NoBackoff(), 0)
+    return make_client(url, never, connect_timeout_s=CONNECT_TIMEOUT_S, reply_timeout_s=REPLY_TIMEOUT_S)
 
 
 class Bus:
