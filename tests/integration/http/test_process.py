@@ -16,6 +16,7 @@ import pytest
 
 from standalone.databases import REPOSITORY, DatabaseUrls
 from standalone.servers import free_port
+from tests.harness.stack import eventually
 from tests.integration.http.gateway import Gateway
 from tests.integration.http.site import JWT_SECRET, Person, Site
 
@@ -112,10 +113,15 @@ async def test_the_log_tells_who_tried_to_log_in_and_what_was_refused(
         assert (await http.post(f"{api}/auth/token", data=form)).status_code == 401
         tokens = (await http.post(f"{api}/auth/token", data={**form, "password": body["password"]})).json()
         bearer = {"Authorization": f"Bearer {tokens['access_token']}"}
-        assert (await http.get(f"{api}/charge-points/{user['id']}", headers=bearer)).status_code == 404
+        refused = f"/charge-points/{user['id']}"
+        assert (await http.get(api + refused, headers=bearer)).status_code == 404
+
+        async def is_told() -> bool:
+            return refused in log.read_text()
+
+        await eventually(is_told, "the last line")  # it is written when the answer is out already
     lines = [json.loads(line) for line in log.read_text().splitlines() if '"request"' in line]
     told = [(each["path"].removeprefix("/api/v1"), each["status"], each["user_id"]) for each in lines[-3:]]
-    refused = f"/charge-points/{user['id']}"
     assert told == [
         ("/auth/token", 401, user["id"]),
         ("/auth/token", 200, user["id"]),
