@@ -38,7 +38,7 @@ CHANGED_COMMAND: dict[str, Any] = COMMAND_EXAMPLE | {
     "payload": {"key": "MeterValueSampleInterval", "value": "30"},
     "response": {"status": "RebootRequired"},
 }
-KeyName = Annotated[str, StringConstraints(min_length=1, max_length=50)]
+KeyName = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"\S")]
 Value = Annotated[str, StringConstraints(max_length=500, strip_whitespace=False)]
 
 
