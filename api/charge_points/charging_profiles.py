@@ -21,8 +21,9 @@ delete from charging_profiles where charge_point_id = $1
     and ($2::bigint is null or charging_profile_id = $2) and ($3::integer is null or connector_id = $3)
     and ($4::text is null or purpose = $4) and ($5::integer is null or stack_level = $5)
 """
-TRANSACTION_ENDED: Final = """
-delete from charging_profiles where charge_point_id = $1 and connector_id = $2 and purpose = 'TxProfile'
+TRANSACTIONS_ENDED: Final = """
+delete from charging_profiles p using {ended} e
+where p.charge_point_id = e.charge_point_id and p.connector_id = e.connector_id and p.purpose = 'TxProfile'
 """
 """A TxProfile lasts no longer than its transaction (3.13.1)."""
 
