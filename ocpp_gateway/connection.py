@@ -232,7 +232,7 @@ class Connection(WebSocket):
                 if effect.error_code:
                     metrics.call_errors.labels(effect.error_code).inc()
             elif isinstance(effect, rpc.Forward):
-                metrics.received(effect.call.action)
+                metrics.received(effect.judged.call.action)
                 self._forward(effect)
             elif isinstance(effect, rpc.Note):
                 self._note(effect)
@@ -245,20 +245,21 @@ class Connection(WebSocket):
 
     def _forward(self, effect: rpc.Forward) -> None:
         wait_s = self._services.timing.call_deadline_s
+        call, flaw = effect.judged.call, effect.judged.flaw
         self._call_id = f"{self.epoch}-{effect.sequence}"
         question = ChargePointCall(
             id=self._call_id,
             charge_point_id=self.charge_point_id,
             epoch=self.epoch,
             sequence=effect.sequence,
-            message_id=effect.call.message_id,
-            action=effect.call.action,
-            payload=effect.call.payload,
+            message_id=call.message_id,
+            action=call.action,
+            payload=call.payload,
             received_at=effect.received_at,
             deadline=time.time() + wait_s,
             reply_to=self._services.bus.inbox,
-            refused=effect.flaw.code if effect.flaw is not None else "",
-            refused_description=effect.flaw.description if effect.flaw is not None else "",
+            refused=flaw.code if flaw is not None else "",
+            refused_description=flaw.description if flaw is not None else "",
             tolerance=_tolerance(effect.judged),
         )
         sent = self._services.forwarding.ask(question, self.charge_point_id, wait_s, self._on_call_outcome)

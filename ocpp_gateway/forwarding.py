@@ -104,7 +104,7 @@ class Forwarding:
         if pending is None:
             return
         self._watched.pop(outcome.id, None)
-        self._metrics.latency.observe(self._loop.time() - pending.asked_at)
+        self._metrics.traffic.took(self._loop.time() - pending.asked_at)
         pending.done(outcome)
 
     def unheard(self, channel: str, messages: list[Message]) -> None:

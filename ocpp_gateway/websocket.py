@@ -139,7 +139,7 @@ class WebSocket(asyncio.Protocol):
                 self._transport.write(data)
             elif self._transport.can_write_eof():
                 self._transport.write_eof()
-        if not self._closing and self._protocol.close_expected():
+        if not (self.is_open or self._closing) and self._protocol.close_expected():
             self._closing = True
             self._stop_timer()
             self._end_timer = self._loop.call_later(self._limits.close_s, self.abort)

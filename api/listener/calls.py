@@ -20,7 +20,7 @@ from api.charge_points.registration import boot
 from api.charge_points.security_events import security_event
 from api.charge_points.status import status
 from api.listener.failures import UnavailableError
-from api.listener.metrics import CALLS
+from api.listener.metrics import called
 from api.listener.outbox import Outbox
 from api.listener.storage import Storage
 from api.sharing.ocpp import authorize_call
@@ -76,14 +76,14 @@ class Calls:
             else:
                 self.answer(call, answer)
                 return
-        CALLS.labels(call.action, "lost").inc()
+        called(call.action, "lost").inc()
         log.error("a message could not even be set aside", **about(call), exc_info=failures[-1])
 
     async def in_time(self, call: ChargePointCall) -> bool:
         """Waits for the database; False, and the call is dropped, where its deadline comes first."""
         if await self._storage.wait_until_up(call.deadline - time.time()) and time.time() < call.deadline:
             return True
-        CALLS.labels(call.action, "overdue").inc()
+        called(call.action, "overdue").inc()
         log.warning("dropped past its deadline", **about(call))
         return False
 
@@ -104,13 +104,13 @@ class Calls:
 
         answer = await self._storage.attempt(work)
         if len(failures) >= ATTEMPTS:
-            CALLS.labels(call.action, "set aside").inc()
+            called(call.action, "set aside").inc()
             log.error("message set aside", **about(call), exc_info=failures[-1])
         return answer
 
     def answer(self, call: ChargePointCall, answer: Answer) -> None:
         """Sends a committed answer, and the live state that follows from it."""
-        CALLS.labels(call.action, answer.error_code or "answered").inc()
+        called(call.action, answer.error_code or "answered").inc()
         if answer.about:
             log.info("committed", **about(call), **answer.about)
         outcome = CallOutcome(
