@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ import httpx
 from standalone.servers import free_port
 from tests.fuzz.frames import Frames
 from tests.fuzz.sides import FuzzingChargePoint, Listener
+from tests.harness.stack import eventually
 
 SUSPECT = re.compile(rb"Traceback|never retrieved|never awaited|was destroyed|\[(error|critical) *\]|(ERROR|CRITICAL) ")
 START_DEADLINE_S = 30.0
@@ -154,12 +155,12 @@ async def _is_empty(port: int) -> bool:
     return await _metric(port, "voltuj_gateway_connections") == 0
 
 
-async def _until(condition: Callable[[], object], process: asyncio.subprocess.Process) -> None:
-    end = time.monotonic() + START_DEADLINE_S
-    while not await condition():  # type: ignore[misc]
-        if time.monotonic() > end or process.returncode is not None:
-            raise AssertionError("the gateway does not answer")
-        await asyncio.sleep(0.05)
+async def _until(condition: Callable[[], Awaitable[object]], process: asyncio.subprocess.Process) -> None:
+    async def alive_and_well() -> object:
+        assert process.returncode is None, "the gateway has ended"
+        return await condition()
+
+    await eventually(alive_and_well, "the gateway to answer", START_DEADLINE_S)
 
 
 def judge(report: Report, status: int, log: Path) -> None:

@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from ocpp_gateway.server import Gateway
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
+from tests.harness.stack import eventually
 from tests.integration.gateway.api_side import WAIT_S, ApiSide
 
 QUICK = Timing(
@@ -54,15 +55,19 @@ class Running:
 
     async def shows(self, line: str) -> None:
         """Waits until /metrics has this line."""
-        async with asyncio.timeout(WAIT_S):
-            while line not in (await self.get("/metrics"))[1].splitlines():
-                pass
+
+        async def shown() -> bool:
+            return line in (await self.get("/metrics"))[1].splitlines()
+
+        await eventually(shown, f"{line!r} in /metrics", WAIT_S)
 
     async def ready(self) -> None:
         """Waits for /readyz."""
-        async with asyncio.timeout(WAIT_S):
-            while (await self.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.02)
+
+        async def is_ready() -> bool:
+            return (await self.get("/readyz"))[0] == 200
+
+        await eventually(is_ready, "the gateway to be ready", WAIT_S)
 
 
 Start = Callable[..., Awaitable[Running]]
