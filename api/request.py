@@ -103,8 +103,8 @@ Day = Annotated[date, BeforeValidator(_written_out)]
 Flag = StrictBool
 """true or false; no number and no word in their place."""
 StorableText = Annotated[str, AfterValidator(storable)]
-FilledText = Annotated[str, StringConstraints(min_length=1, pattern=r"\S")]
-"""A body strips its texts: the pattern says in the document what is left of spaces alone."""
+FilledText = Annotated[str, StringConstraints(min_length=1, pattern=r"[^\s\x85]")]
+"""A body strips its texts, so the document says that white space alone is none; U+0085 is not in JavaScript's `\\s`."""
 Name = Annotated[FilledText, Field(max_length=100)]
 Note = Annotated[FilledText, Field(max_length=1000, description="why; kept for ever, so name nobody in it")]
 
