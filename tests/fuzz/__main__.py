@@ -8,6 +8,7 @@ from pathlib import Path
 
 from standalone.servers import start_redis
 from tests.fuzz import campaign
+from tests.harness.campaigns import show
 
 
 def main() -> int:
@@ -27,17 +28,12 @@ def main() -> int:
                     charge_points=arguments.charge_points,
                     redis_url=redis.url,
                     folder=folder,
-                    progress=_show,
+                    progress=show,
                 )
             )
         finally:
             redis.stop()
     return _tell(report)
-
-
-def _show(line: str) -> None:
-    end = "\r" if sys.stderr.isatty() else "\n"
-    print(line.ljust(79), end=end, file=sys.stderr, flush=True)
 
 
 def _tell(report: campaign.Report) -> int:

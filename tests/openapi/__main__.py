@@ -9,6 +9,7 @@ from pathlib import Path
 
 from standalone.databases import DatabaseUrls, alembic, create_database
 from standalone.servers import start_postgres, start_redis
+from tests.harness.campaigns import conduct
 from tests.harness.stack import Stack
 from tests.openapi import campaign
 
@@ -28,7 +29,7 @@ def main() -> int:
             urls = asyncio.run(create_database(postgres.url, "voltuj", "test"))
             migrated = alembic(urls, "upgrade", "head")
             assert migrated.returncode == 0, migrated.stderr
-            return asyncio.run(_run(folder, urls, redis.url, arguments))
+            return conduct(_run(folder, urls, redis.url, arguments), folder)
         finally:
             redis.stop()
             postgres.stop()
