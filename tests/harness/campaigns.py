@@ -37,7 +37,7 @@ def conduct(work: Coroutine[Any, Any, T], folder: Path) -> T:
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        print(f"\nInterrupted; nothing was checked. Journal and logs: {folder}")
+        print(f"\nInterrupted; nothing was checked. What there is: {folder}")
         raise SystemExit(INTERRUPTED) from None
 
 
