@@ -1,4 +1,4 @@
-"""A campaign that is stopped leaves nothing behind: no server, no service, no network."""
+"""A campaign or benchmark that is stopped leaves nothing behind: no server, no service, no network."""
 
 import asyncio
 import os
@@ -14,9 +14,10 @@ from standalone.databases import REPOSITORY
 from tests.harness.campaigns import INTERRUPTED
 from tests.harness.stack import eventually
 
-CAMPAIGNS = {
+PROGRAMS = {
     "tests.faults.campaign": ["--sessions", "1000000", "--charge-points", "2", "--minutes", "10"],
     "tests.overload": ["--seconds", "600", "--in-flight", "1", "--charge-points", "1"],
+    "bench.scale": ["--rounds", "1000", "--seconds", "0.5", "--connections", "4"],
 }
 DEADLINE_S = 90.0
 
@@ -26,12 +27,12 @@ def alive(family: list[psutil.Process]) -> list[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", CAMPAIGNS)
-async def test_sigterm_ends_all_that_a_campaign_has_started(module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("module", PROGRAMS)
+async def test_sigterm_ends_all_that_was_started(module: str, tmp_path: Path) -> None:
     said = tmp_path / "said"
     with said.open("wb") as output:
-        campaign = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", module, *CAMPAIGNS[module]),
+        program = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", module, *PROGRAMS[module]),
             cwd=REPOSITORY,
             env={"PATH": os.environ["PATH"], "TMPDIR": os.environ["TEST_FOLDER"]},
             stdout=output,
@@ -39,16 +40,16 @@ async def test_sigterm_ends_all_that_a_campaign_has_started(module: str, tmp_pat
         )
 
     async def shows_progress() -> bool:
-        assert campaign.returncode is None, said.read_text()
+        assert program.returncode is None, said.read_text()
         return b"\n" in said.read_bytes()
 
-    await eventually(shows_progress, "the campaign to be under way", DEADLINE_S)
-    family = psutil.Process(campaign.pid).children(recursive=True)
+    await eventually(shows_progress, "the program to be under way", DEADLINE_S)
+    family = psutil.Process(program.pid).children(recursive=True)
     commands = " ".join(alive(family))
     assert all(part in commands for part in ("postgres", "redis-server", "api.listener", "ocpp_gateway"))
-    campaign.send_signal(signal.SIGTERM)
+    program.send_signal(signal.SIGTERM)
     try:
-        assert await asyncio.wait_for(campaign.wait(), DEADLINE_S) == INTERRUPTED, said.read_text()
+        assert await asyncio.wait_for(program.wait(), DEADLINE_S) == INTERRUPTED, said.read_text()
         assert alive(family) == []
     finally:
         for one in family:
