@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -31,6 +31,8 @@ QUICK = Timing(
     drain_s=2.0,
     tick_s=0.02,
 )
+PATIENT = replace(QUICK, attempt_s=30, call_deadline_s=60, connect_deadline_s=60)
+"""For tests in which the api answers late, or a busy machine lets it."""
 
 
 @dataclass
