@@ -13,6 +13,7 @@ from pathlib import Path
 
 import httpx
 
+from api.bus import end_tasks
 from standalone.servers import free_port
 from tests.fuzz.frames import Frames
 from tests.fuzz.sides import FuzzingChargePoint, Listener
@@ -69,9 +70,7 @@ async def run(
         report.tasks = (tasks_before, await _metric(operations_port, "voltuj_gateway_tasks"))
         report.counts = sum((point.counts for point in points), Counter()) + listener.counts
     finally:
-        for task in (commanding, serving):
-            task.cancel()
-        await asyncio.gather(commanding, serving, return_exceptions=True)
+        await end_tasks(commanding, serving)
         await listener.close()
         with suppress(ProcessLookupError):
             process.terminate()
@@ -108,18 +107,20 @@ async def _send(
     shares = [total // len(points) + (number < total % len(points)) for number in range(len(points))]
     sending = [asyncio.create_task(point.send(share)) for point, share in zip(points, shares, strict=True)]
     began, pause_s = time.monotonic(), 1.0
-    while True:
-        done, running = await asyncio.wait(sending, timeout=pause_s, return_when=asyncio.FIRST_EXCEPTION)
-        sent = sum(point.counts["frames"] for point in points)
-        report.memory_kib.append((sent, _resident_kib(process.pid)))
-        speed = sent / (time.monotonic() - began)
-        progress(f"{sent} of {total} frames, {speed:.0f}/s, gateway {report.memory_kib[-1][1] // MIB} MiB")
-        failed = [task for task in done if task.exception() is not None]
-        if failed or not running:
-            break
-    for task in sending:
-        task.cancel()
-    results = await asyncio.gather(*sending, return_exceptions=True)
+    try:
+        while True:
+            done, running = await asyncio.wait(sending, timeout=pause_s, return_when=asyncio.FIRST_EXCEPTION)
+            sent = sum(point.counts["frames"] for point in points)
+            report.memory_kib.append((sent, _resident_kib(process.pid)))
+            speed = sent / (time.monotonic() - began)
+            progress(f"{sent} of {total} frames, {speed:.0f}/s, gateway {report.memory_kib[-1][1] // MIB} MiB")
+            failed = [task for task in done if task.exception() is not None]
+            if failed or not running:
+                break
+    finally:
+        for task in sending:
+            task.cancel()
+        results = await asyncio.gather(*sending, return_exceptions=True)
     report.problems += [f"{type(error).__name__}: {error}" for error in results if isinstance(error, Exception)]
     for point in points:
         await point.leave()
