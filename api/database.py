@@ -4,8 +4,8 @@ Commits happen once, at the edge: `Database.transaction()` is the edge of a requ
 """
 
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import asyncpg
@@ -55,7 +55,7 @@ async def driver_transaction(settings: Settings) -> AsyncIterator[asyncpg.Connec
     Raises:
         DatabaseAway: PostgreSQL does not answer, or went away.
     """
-    try:
+    with _as_away():
         connection = await asyncpg.connect(
             settings.asyncpg_dsn, timeout=CONNECT_TIMEOUT_S, command_timeout=COMMAND_TIMEOUT_S
         )
@@ -65,10 +65,6 @@ async def driver_transaction(settings: Settings) -> AsyncIterator[asyncpg.Connec
                 yield connection
         finally:
             await connection.close()
-    except Exception as error:
-        if is_away(error):
-            raise DatabaseAway from error
-        raise
 
 
 async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
@@ -144,10 +140,20 @@ def is_away(error: Exception) -> bool:
     return state.startswith(AWAY_STATES)
 
 
+@contextmanager
+def _as_away(*also: type[Exception]) -> Iterator[None]:
+    """Says that the database is away, of what `is_away` knows and of `also`; the rest passes as it is."""
+    try:
+        yield
+    except Exception as error:
+        if is_away(error) or isinstance(error, also):
+            raise DatabaseAway from error
+        raise
+
+
 async def raw(connection: AsyncConnection) -> asyncpg.Connection:
     """The driver's connection under a request's: the same database transaction."""
-    found = (await connection.get_raw_connection()).driver_connection
-    assert isinstance(found, asyncpg.Connection)  # noqa: S101 - for the type checker
+    found = await driver_of(connection)
     if not found.is_in_transaction():
         await connection.execute(text("select"))  # SQLAlchemy begins the transaction with the first statement
     return found
@@ -166,13 +172,9 @@ class Database:
         Raises:
             DatabaseAway: PostgreSQL does not answer, or went away.
         """
-        try:
+        with _as_away():
             async with self.engine.begin() as connection:
                 yield connection
-        except Exception as error:
-            if is_away(error):
-                raise DatabaseAway from error
-            raise
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[asyncpg.Connection]:
@@ -181,13 +183,9 @@ class Database:
         Raises:
             DatabaseAway: PostgreSQL does not answer, or went away.
         """
-        try:
+        with _as_away(asyncpg.InterfaceError):
             async with self.engine.connect() as connection:
                 yield await driver_of(connection)
-        except Exception as error:
-            if is_away(error) or isinstance(error, asyncpg.InterfaceError):
-                raise DatabaseAway from error
-            raise
 
     async def close(self) -> None:
         """Closes every pooled connection."""

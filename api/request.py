@@ -13,7 +13,17 @@ from types import UnionType
 from typing import Annotated, Final, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from fastapi import Depends, Request
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StrictBool, model_validator
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StringConstraints,
+    model_validator,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.bus import Bus
@@ -93,6 +103,10 @@ Day = Annotated[date, BeforeValidator(_written_out)]
 Flag = StrictBool
 """true or false; no number and no word in their place."""
 StorableText = Annotated[str, AfterValidator(storable)]
+FilledText = Annotated[str, StringConstraints(min_length=1, pattern=r"[^\s\x85]")]
+"""A body strips its texts, so the document says that white space alone is none; U+0085 is not in JavaScript's `\\s`."""
+Name = Annotated[FilledText, Field(max_length=100)]
+Note = Annotated[FilledText, Field(max_length=1000, description="why; kept for ever, so name nobody in it")]
 
 
 def check_storable(value: object) -> object:

@@ -5,24 +5,19 @@ Exit status 1 where acknowledged messages and rows differ, 130 where it was inte
 
 import argparse
 import os
-import shutil
 import sys
-import tempfile
+from contextlib import closing
+from functools import partial
 from pathlib import Path
-from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench import report
+from bench.program import conduct, output
 from bench.scenarios import Results, Run, Sizes, steps
-from bench.stack import BenchError, Stack
+from bench.stack import Stack
 from standalone.databases import REPOSITORY
-from standalone.interrupts import Interrupted, Interrupts
-from standalone.servers import ServerError
-
-WIDE: Final = 160
-"""Columns of a table that goes into a file."""
 
 
 def options(arguments: list[str]) -> argparse.Namespace:
@@ -53,48 +48,34 @@ def sizes_of(asked: argparse.Namespace) -> Sizes:
     )
 
 
-def run(console: Console, sizes: Sizes) -> Results:
-    """Measures, with a progress bar, in a folder that is removed where all went well."""
-    folder = Path(tempfile.mkdtemp(prefix="voltuj-bench-"))
-    folder.chmod(0o711)
-    stack = Stack(folder)
+def run(stack: Stack, sizes: Sizes) -> Results:
+    """Measures, with a progress bar."""
     columns = (BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
     with_storm = sizes.storm_connections > 0
-    try:
-        with Progress(*columns, console=console) as progress:
-            bar = progress.add_task("", total=steps(sizes, with_storm))
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=steps(sizes, with_storm))
 
-            def tell(step: str) -> None:
-                progress.update(bar, description=step)
-                progress.advance(bar)
+        def tell(step: str) -> None:
+            progress.update(bar, description=step)
+            progress.advance(bar)
 
-            results = Run(stack, sizes, tell).measure(with_storm)
-    except BaseException:
-        console.print(f"Logs of this run: {folder}")
-        raise
-    finally:
-        stack.close()
-    shutil.rmtree(folder, ignore_errors=True)
-    return results
+        return Run(stack, sizes, tell).measure(with_storm)
+
+
+def measure(asked: argparse.Namespace, folder: Path) -> None:
+    """Measures, shows, and writes the page."""
+    page = asked.write or (None if asked.quick else REPOSITORY / "docs" / "performance.md")
+    load_before = os.getloadavg()[0]
+    with closing(Stack(folder)) as stack:
+        results = run(stack, sizes_of(asked))
+    report.show(output(), results)
+    if page is not None:
+        report.write(page, results, load_before)
 
 
 def main() -> int:
     """The entry of the process; returns its exit status."""
-    asked = options(sys.argv[1:])
-    page = asked.write or (None if asked.quick else REPOSITORY / "docs" / "performance.md")
-    load_before = os.getloadavg()[0]
-    Interrupts().install()
-    try:
-        results = run(Console(stderr=True), sizes_of(asked))
-    except (BenchError, ServerError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    except Interrupted:
-        return 130
-    report.show(Console(width=None if sys.stdout.isatty() else WIDE), results)
-    if page is not None:
-        report.write(page, results, load_before)
-    return 0
+    return conduct(partial(measure, options(sys.argv[1:])))
 
 
 if __name__ == "__main__":

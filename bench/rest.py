@@ -6,15 +6,14 @@ Prints the latency and the cost of each request, and how often PostgreSQL read a
 import argparse
 import asyncio
 import math
-import os
 import secrets
-import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
@@ -22,14 +21,12 @@ from uuid import UUID
 import asyncpg
 import orjson
 from rich.console import Console
-from rich.table import Table
 
 from api.identity.tokens import AccessClaims, AccessTokens
-from bench.report import write_part
+from bench.program import conditions, conduct, show
 from bench.stack import API_URL, Stack, Target
 from bench.synthetic import Town, fill
 from bench.usage import cpu_s
-from standalone.servers import ServerError
 
 LOGGED_IN: Final = "insert into sessions (user_id) select unnest($1::uuid[]) returning id, user_id"
 PEOPLE: Final = {
@@ -194,7 +191,7 @@ async def run(stack: Stack, asked: argparse.Namespace, console: Console) -> tupl
     await fill(connection, town, lambda step: console.print(f"{time.perf_counter() - began:6.0f} s  {step}"))
     size = await connection.fetchval("select pg_size_pretty(pg_database_size(current_database()))")
     secret = secrets.token_urlsafe(32)
-    apis = [await asyncio.to_thread(stack.start_api, secret, RATE) for _ in range(asked.processes)]
+    apis = [stack.start_api(secret, RATE) for _ in range(asked.processes)]
     issuer = AccessTokens(secret, API_URL, timedelta(hours=12))
     rows = []
     for role, query in PEOPLE.items():
@@ -221,14 +218,14 @@ def row_of(request: Request, figures: Figures) -> list[str]:
     ]
 
 
-def show(console: Console, rows: list[list[str]], notes: list[str], page: Path | None) -> None:
-    """The table on the terminal, and in the page."""
-    drawn = Table(*HEAD, caption="\n".join(notes))
-    for row in rows:
-        drawn.add_row(*(cell.replace("**", "") for cell in row))
-    console.print(drawn)
-    if page is not None:
-        write_part(page, "rest", notes, [(HEAD, rows)])
+def measure_all(asked: argparse.Namespace, folder: Path) -> None:
+    """Measures and shows."""
+    when_and_where = conditions()
+    with closing(Stack(folder)) as stack:
+        stack.start_servers()
+        town, rows = asyncio.run(run(stack, asked, Console(stderr=True)))
+    people = f"{asked.clients} clients that never wait, {asked.processes} HTTP processes; us of CPU a request"
+    show(asked.write, "rest", [when_and_where, f"- {town}; {people}"], [(HEAD, rows)])
 
 
 def main() -> int:
@@ -241,27 +238,7 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2, help="of HTTP, as `--scale api=2` has them (2)")
     parser.add_argument("--only", default="", help="requests whose role and name have this text")
     parser.add_argument("--write", type=Path, help="the page for the figures, such as docs/performance.md")
-    asked = parser.parse_args()
-    console = Console(stderr=True)
-    folder = Path(tempfile.mkdtemp(prefix="voltuj-bench-"))
-    folder.chmod(0o711)
-    stack, load_before = Stack(folder), os.getloadavg()[0]
-    try:
-        stack.start_servers()
-        town, rows = asyncio.run(run(stack, asked, console))
-        notes = [
-            f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores for everything, load average before: "
-            f"{load_before:.1f}",
-            f"- {town}; {asked.clients} clients that never wait, {asked.processes} HTTP processes; us of CPU a request",
-        ]
-        show(Console(width=None if sys.stdout.isatty() else 140), rows, notes, asked.write)
-    except ServerError as error:
-        console.print(str(error))
-        return 1
-    finally:
-        stack.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    return 0
+    return conduct(partial(measure_all, parser.parse_args()))
 
 
 if __name__ == "__main__":

@@ -5,30 +5,25 @@ The two stacks are measured in turns; from the costs and sizes of the smaller on
 
 import argparse
 import asyncio
-import os
-import shutil
 import sys
-import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 from rich.console import Console
-from rich.table import Table
 
 from bench import model
 from bench.fleet import Fleet, Measurement
-from bench.report import write_part
+from bench.program import Tables, conditions, conduct, show
 from bench.scenarios import differences, most_open_files
 from bench.stack import BenchError, Stack
 from bench.usage import cpu_s
-from standalone.servers import ServerError
 
 SCRIPTS: Final = ("Heartbeat", "MeterValues", "sessions")
 HEAD: Final = ("messages", "gateways and listeners", "messages/s", *(f"{part} us" for part in model.PARTS),
@@ -41,8 +36,6 @@ select (pg_current_wal_lsn() - '0/0'::pg_lsn)::float8 as wal,
     sum(pg_total_relation_size(oid)) filter (where relname !~ '^message_log')::float8 as rows
 from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace
 """
-
-Tables = Sequence[tuple[Sequence[str], Sequence[Sequence[str]]]]
 
 
 @dataclass
@@ -150,16 +143,21 @@ def rows(one: Setup, two: Setup) -> list[list[str]]:
     return found
 
 
-def show(console: Console, page: Path | None, name: str, notes: list[str], tables: Tables) -> None:
-    """Tables on the terminal, and in the page."""
-    for head, lines in tables:
-        drawn = Table(*head)
-        for line in lines:
-            drawn.add_row(*line)
-        console.print(drawn)
-    console.print("\n".join(notes))
-    if page is not None:
-        write_part(page, name, notes, tables)
+def measure_all(asked: argparse.Namespace, folder: Path) -> None:
+    """Measures and shows."""
+    notes = [
+        f"{conditions()};",
+        f"  medians of {asked.rounds} rounds of {asked.seconds:g} s in turns, {asked.connections} connections; us of "
+        "CPU a message",
+    ]
+    one, two, measured = measure(asked, folder, Console(stderr=True))
+    show(asked.write, "scale", notes, [(HEAD, rows(one, two))])
+    tables: Tables = [
+        (model.HEAD, [model.row(measured, fleet) for fleet in model.FLEETS]),
+        (model.WEIGHTS_HEAD, model.weights(measured)),
+        (("one core of", f"wallboxes at {model.BUSY:.0%}", "wallboxes, full"), model.saturation(measured)),
+    ]
+    show(asked.write, "model", model.assumptions(measured), tables)
 
 
 def main() -> int:
@@ -172,30 +170,7 @@ def main() -> int:
     parser.add_argument("--write", type=Path, help="the page for the figures, such as docs/performance.md")
     asked = parser.parse_args()
     most_open_files()
-    folder, load_before = Path(tempfile.mkdtemp(prefix="voltuj-bench-")), os.getloadavg()[0]
-    folder.chmod(0o711)
-    try:
-        one, two, measured = measure(asked, folder, Console(stderr=True))
-    except (BenchError, ServerError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-    console = Console(width=None if sys.stdout.isatty() else 160)
-    conditions = [
-        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores for everything, load average before: "
-        f"{load_before:.1f};",
-        f"  medians of {asked.rounds} rounds of {asked.seconds:g} s in turns, {asked.connections} connections; us of "
-        "CPU a message",
-    ]
-    show(console, asked.write, "scale", conditions, [(HEAD, rows(one, two))])
-    tables: Tables = [
-        (model.HEAD, [model.row(measured, fleet) for fleet in model.FLEETS]),
-        (model.WEIGHTS_HEAD, model.weights(measured)),
-        (("one core of", f"wallboxes at {model.BUSY:.0%}", "wallboxes, full"), model.saturation(measured)),
-    ]
-    show(console, asked.write, "model", model.assumptions(measured), tables)
-    return 0
+    return conduct(partial(measure_all, asked))
 
 
 if __name__ == "__main__":

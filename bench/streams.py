@@ -5,29 +5,25 @@ Prints how long after its commit the streams have an event, and what that costs.
 
 import argparse
 import asyncio
-import os
-import resource
 import secrets
-import shutil
 import sys
-import tempfile
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Final, cast
 from uuid import UUID
 
 import asyncpg
 import uvloop
-from rich.console import Console
-from rich.table import Table
 
 from api.identity.tokens import AccessClaims, AccessTokens
-from bench.report import write_part
+from bench.program import conditions, conduct, show
+from bench.scenarios import most_open_files
 from bench.stack import API_URL, BenchError, Stack, Target
 from bench.usage import cpu_s, memory_kib
-from standalone.servers import ServerError
 
 OF_ONE_USER: Final = 20
 AT_ONCE: Final = 100
@@ -131,8 +127,8 @@ async def measure(stack: Stack, streams: int, events: int) -> Figures:
     """Opens the streams, then lets one event after the other happen."""
     connection = await stack.connect()
     secret = secrets.token_urlsafe(32)
-    await asyncio.to_thread(stack.start_listener)
-    api = await asyncio.to_thread(stack.start_api, secret)
+    stack.start_listener()
+    api = stack.start_api(secret)
     pid, memory_before = api.processes["api"], memory_kib(api.processes["api"])
     crowd, began = Crowd(), time.perf_counter()
     transports = await _open(crowd, api, await _tokens(connection, secret, streams), streams)
@@ -182,23 +178,22 @@ async def _happen(
     return at[0], at[len(at) // 2], at[-1]
 
 
-def show(console: Console, figures: Figures, load_before: float, page: Path | None) -> None:
-    """The table on the terminal, and in the page."""
+def measure_all(asked: argparse.Namespace, folder: Path) -> None:
+    """Measures and shows."""
     notes = [
-        f"- {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, {os.cpu_count()} cores, load average before: {load_before:.1f}; "
-        "one HTTP process, one listener,",
-        "  PostgreSQL, Redis and the reader of all streams on them. Events are numbered every 0.1 s: `first` has that.",
+        f"{conditions()};",
+        "  one HTTP process, one listener, PostgreSQL, Redis and the reader of all streams on them. Events are "
+        "numbered every 0.1 s: `first` has that.",
     ]
+    with closing(Stack(folder)) as stack:
+        stack.start_servers()
+        figures = uvloop.run(measure(stack, asked.streams, asked.events))
     median, worst = figures.all_s
     met = "met" if worst <= GOAL_S and figures.streams >= GOAL_STREAMS else "**not met**"
     said = f"{median:.2f} s in the median of {len(figures.events)}, {worst:.2f} s at worst"
     goal = f"7. an event in all of {figures.streams:,} streams of one HTTP process: at most 1 s"
-    drawn = Table(*HEAD, title=goal, caption="\n".join(notes))
-    drawn.add_row(*figures.row())
-    console.print(drawn, f"{goal}: {said}, {met}".replace("**", ""), sep="\n")
-    if page is not None:
-        tables = [(HEAD, [figures.row()]), (("goal", "measured", "verdict"), [[goal, said, met]])]
-        write_part(page, "streams", notes, tables)
+    tables = [(HEAD, [figures.row()]), (("goal", "measured", "verdict"), [[goal, said, met]])]
+    show(asked.write, "streams", notes, tables)
 
 
 def main() -> int:
@@ -208,22 +203,8 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=9, help="of which medians are taken (9)")
     parser.add_argument("--write", type=Path, help="the page for the figures, such as docs/performance.md")
     asked = parser.parse_args()
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    folder = Path(tempfile.mkdtemp(prefix="voltuj-bench-"))
-    folder.chmod(0o711)
-    stack, load_before = Stack(folder), os.getloadavg()[0]
-    try:
-        stack.start_servers()
-        figures = uvloop.run(measure(stack, asked.streams, asked.events))
-    except (BenchError, ServerError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    finally:
-        stack.close()
-        shutil.rmtree(folder, ignore_errors=True)
-    show(Console(width=None if sys.stdout.isatty() else 120), figures, load_before, asked.write)
-    return 0
+    most_open_files()
+    return conduct(partial(measure_all, asked))
 
 
 if __name__ == "__main__":

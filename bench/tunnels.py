@@ -7,15 +7,17 @@ itself: what it costs that they charge is measured by `make bench`.
 import argparse
 import asyncio
 import hashlib
-import resource
 import ssl
-import tempfile
+import sys
 import time
 from collections.abc import Coroutine, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from bench.program import conduct
+from bench.scenarios import most_open_files
 from bench.usage import cpu_s, memory_kib
 from bench.websocket import Link, upgrade
 from tests.deploy.compose import DOMAIN, REPOSITORY, Production, production_environment
@@ -135,29 +137,33 @@ async def measure(production: Production, steps: list[int]) -> None:
         )
 
 
-def main() -> None:
+def measure_all(arguments: argparse.Namespace, folder: Path) -> None:
+    """From the images to the last row."""
+    count = arguments.count
+    sizes = {"APACHE_MAX_CONNECTIONS": str(count + SPARE), "APACHE_MEMORY": "3500m"}
+    environment = production_environment(folder / ".env", **sizes)
+    production = Production("voltuj-ci", "docker-compose.yaml", REPOSITORY, environment)
+    production.down()
+    try:
+        scale = ("--scale", f"ocpp_gateway={arguments.gateways}")
+        production.compose("up", "--build", "--detach", "--wait", *scale)
+        production.read_authority()
+        digest = hashlib.sha256(KEY.encode()).hexdigest()
+        production.query(CHARGE_POINTS.format(digest=digest, count=count))
+        asyncio.run(measure(production, [count * part // 10 for part in (1, 3, 10)]))
+    finally:
+        production.down()
+
+
+def main() -> int:
+    """The entry of the process; returns its exit status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=5000)
     parser.add_argument("--gateways", type=int, default=2)
     arguments = parser.parse_args()
-    count = arguments.count
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with tempfile.TemporaryDirectory() as folder:
-        sizes = {"APACHE_MAX_CONNECTIONS": str(count + SPARE), "APACHE_MEMORY": "3500m"}
-        environment = production_environment(Path(folder) / ".env", **sizes)
-        production = Production("voltuj-ci", "docker-compose.yaml", REPOSITORY, environment)
-        production.down()
-        try:
-            scale = ("--scale", f"ocpp_gateway={arguments.gateways}")
-            production.compose("up", "--build", "--detach", "--wait", *scale)
-            production.read_authority()
-            digest = hashlib.sha256(KEY.encode()).hexdigest()
-            production.query(CHARGE_POINTS.format(digest=digest, count=count))
-            asyncio.run(measure(production, [count * part // 10 for part in (1, 3, 10)]))
-        finally:
-            production.down()
+    most_open_files()
+    return conduct(partial(measure_all, arguments))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,6 +12,16 @@ class Interrupted(BaseException):
     """Somebody asked us to stop."""
 
 
+def stop_like_ctrl_c() -> None:
+    """From now on each of the signals raises KeyboardInterrupt, which cancels what `asyncio.run` runs.
+
+    Ctrl-C too, which is ignored in a process that a shell has started in the background.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in set(SIGNALS) - {signal.SIGINT}:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
 class Interrupts:
     """Counts the requests to stop. The first raises `Interrupted` wherever we are, unless that is held back."""
 

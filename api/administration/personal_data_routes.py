@@ -1,17 +1,17 @@
 """HTTP of a person's own data as a whole: take it along, or have it erased."""
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
 from fastapi.responses import StreamingResponse
-from pydantic import ConfigDict, StringConstraints
+from pydantic import ConfigDict
 
 from api.administration import erasure
 from api.administration.export import export
 from api.errors import BadRequest, ErasureRefused, WrongPassword
 from api.identity.account_routes import check_password
 from api.identity.caller import CurrentCaller
-from api.identity.passwords import LONGEST_PASSWORD, CurrentPasswords
+from api.identity.passwords import CurrentPasswords, OldPassword
 from api.problems import problem_docs
 from api.rate_limits import CurrentLimits
 from api.request import Body, CurrentDatabase, Now
@@ -36,7 +36,7 @@ class Erasure(Body):
 
     model_config = ConfigDict(json_schema_extra={"example": {"password": "correct horse battery"}})
 
-    password: Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD, strip_whitespace=False)]
+    password: OldPassword
 
 
 @router.get(

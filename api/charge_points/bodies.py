@@ -13,7 +13,7 @@ from sqlalchemy import Row
 from api.accounting.money import MINOR_DIGITS, format_price_e4, parse_price_e4
 from api.accounting.tariff import energy_price_e4, tariff_from_json
 from api.paging import Page
-from api.request import Body, Flag
+from api.request import Body, Flag, Name
 
 CHARGE_POINT_EXAMPLE: dict[str, Any] = {
     "id": "3f0f0a52-5a4d-4a8e-9c53-6d7f4f5a2b10",
@@ -96,7 +96,6 @@ def _check_currency(value: str) -> str:
     return value
 
 
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 # OCPP-J 3.1.1: the identity is the last part of the URL; the characters are those of identifierString, with @ added
 IdentityText = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9*+=:|@._-]{1,48}$")]
 TimeZone = Annotated[str, AfterValidator(_check_time_zone)]

@@ -15,7 +15,7 @@ from api.errors import NotAllowed, NotFound
 from api.idempotency import IdempotentRequest
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, FilledText, Now, Transaction
 from api.schema import configuration_keys
 from api.sharing.access import find_controlled
 
@@ -38,7 +38,7 @@ CHANGED_COMMAND: dict[str, Any] = COMMAND_EXAMPLE | {
     "payload": {"key": "MeterValueSampleInterval", "value": "30"},
     "response": {"status": "RebootRequired"},
 }
-KeyName = Annotated[str, StringConstraints(min_length=1, max_length=50, pattern=r"\S")]
+KeyName = Annotated[FilledText, Field(max_length=50)]
 Value = Annotated[str, StringConstraints(max_length=500, strip_whitespace=False)]
 
 

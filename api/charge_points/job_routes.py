@@ -21,7 +21,7 @@ from api.errors import BadRequest, Invalid, NotAllowed, NotFound, TooLarge
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentDatabase, CurrentSettings, Instant, Now, StorableText, Transaction
+from api.request import Body, CurrentDatabase, CurrentSettings, FilledText, Instant, Now, StorableText, Transaction
 from api.sharing.access import find_controlled, find_visible
 
 router = APIRouter(prefix="/api/v1", tags=["firmware and diagnostics"])
@@ -50,7 +50,6 @@ JOB_EXAMPLE: dict[str, Any] = {
     "finished_at": "2026-05-04T09:12:00Z",
 }
 FileName = Annotated[StorableText, StringConstraints(min_length=1, max_length=100)]
-Pem = Annotated[str, StringConstraints(min_length=1, max_length=5500)]
 
 
 class Firmware(BaseModel):
@@ -74,8 +73,8 @@ class FirmwarePage(Page[Firmware]):
 class SignedBy(Body):
     """The signature of the vendor (WP L01)."""
 
-    signing_certificate: Pem = Field(description="PEM")
-    signature: Annotated[str, StringConstraints(min_length=1, max_length=800)] = Field(description="base64")
+    signing_certificate: FilledText = Field(max_length=5500, description="PEM")
+    signature: FilledText = Field(max_length=800, description="base64")
 
 
 class FirmwareUpdate(Body):

@@ -7,12 +7,12 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.charge_points import onboarding, operations
-from api.charge_points.bodies import CreatedChargePoint, Name, RatedPower, TimeZone, describe
+from api.charge_points.bodies import CreatedChargePoint, RatedPower, TimeZone, describe
 from api.errors import BadRequest, Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Name, Now, Transaction
 
 router = APIRouter(prefix="/api/v1/operator/knocks", tags=["system"])
 

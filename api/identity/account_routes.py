@@ -3,10 +3,10 @@
 Who asks for a mail is answered the same, whether anybody has the address or not.
 """
 
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.database import Database
@@ -14,15 +14,14 @@ from api.errors import BadRequest, Conflict, LinkExpired, WrongPassword
 from api.identity import operations, recovery, registration
 from api.identity.caller import Caller, CurrentCaller
 from api.identity.email import Email
-from api.identity.passwords import LONGEST_PASSWORD, CurrentPasswords, Password, Passwords
+from api.identity.passwords import CurrentPasswords, OldPassword, Password, Passwords
 from api.identity.routes import User
 from api.problems import problem_docs
 from api.rate_limits import MAILS, CurrentLimits, RateLimits
-from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentDatabase, CurrentSettings, FilledText, Now, Transaction
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
-Token = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 TOKEN_EXAMPLE = "mC0eGQ0l8N0m0T7yq3o0XkQ3n7V0m3b1l0g9bqk2c4E"  # noqa: S105 - an example
 
 
@@ -43,7 +42,7 @@ class Confirmation(Body):
 
     model_config = _example(token=TOKEN_EXAMPLE)
 
-    token: Token = Field(description="what stands behind the # of the link, or the code")
+    token: FilledText = Field(max_length=256, description="what stands behind the # of the link, or the code")
 
 
 class NewPassword(Confirmation):
@@ -59,7 +58,7 @@ class PasswordChange(Body):
 
     model_config = _example(old_password="correct horse battery", new_password="a new battery staple")  # noqa: S106
 
-    old_password: Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD, strip_whitespace=False)]
+    old_password: OldPassword
     new_password: Password
 
 
@@ -69,7 +68,7 @@ class EmailChange(Body):
     model_config = _example(email="jana@example.org", password="correct horse battery")  # noqa: S106
 
     email: Email
-    password: Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD, strip_whitespace=False)]
+    password: OldPassword
 
 
 class MailSent(BaseModel):

@@ -26,10 +26,10 @@ LONGEST_QUEUE: Final = 64
 
 SHORTEST_PASSWORD: Final = 10
 LONGEST_PASSWORD: Final = 256
-Password = Annotated[
-    str, StringConstraints(min_length=SHORTEST_PASSWORD, max_length=LONGEST_PASSWORD, strip_whitespace=False)
-]
-"""One that is chosen now. Whitespace belongs to it."""
+OldPassword = Annotated[str, StringConstraints(max_length=LONGEST_PASSWORD, strip_whitespace=False)]
+"""One that was chosen before. Whitespace belongs to it."""
+Password = Annotated[OldPassword, StringConstraints(min_length=SHORTEST_PASSWORD)]
+"""One that is chosen now."""
 
 
 class Passwords:

@@ -7,7 +7,7 @@ from uuid import UUID
 import structlog
 from fastapi import APIRouter, Depends, Header, Response
 from fastapi.security import OAuth2PasswordRequestForm
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.errors import BadRequest, Conflict, Unauthenticated, WrongCredentials
 from api.identity import operations, registration
@@ -18,7 +18,7 @@ from api.identity.tokens import AccessClaims, AccessTokens
 from api.mail.notices import NOTICES, Notice
 from api.problems import problem_docs
 from api.rate_limits import MAILS, ClientAddress, CurrentLimits
-from api.request import Body, CurrentDatabase, CurrentSettings, Now, Transaction, made, storable
+from api.request import Body, CurrentDatabase, CurrentSettings, FilledText, Name, Now, Transaction, made, storable
 from api.settings import Settings
 
 router = APIRouter(prefix="/api/v1")
@@ -41,7 +41,6 @@ TOKENS_EXAMPLE: dict[str, Any] = {
 
 
 Language = Literal["cs", "en"]
-DisplayName = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
 
 class Registration(Body):
@@ -60,7 +59,7 @@ class Registration(Body):
 
     email: Email = Field(description="case does not matter")
     password: Password
-    display_name: DisplayName = Field(description="shown to people with whom wallboxes are shared")
+    display_name: Name = Field(description="shown to people with whom wallboxes are shared")
     language: Language = Field(default="en", description="`cs` or `en`; used for mails and receipts")
 
 
@@ -69,7 +68,7 @@ class ProfileChange(Body):
 
     model_config = ConfigDict(json_schema_extra={"example": {"display_name": "Jana N."}})
 
-    display_name: DisplayName = Field(default_factory=str, description="shown to people with whom wallboxes are shared")
+    display_name: Name = Field(default_factory=str, description="shown to people with whom wallboxes are shared")
     language: Language = Field(default="en", description="`cs` or `en`")
     mail_notices: list[Notice] = Field(
         default_factory=list, max_length=len(NOTICES), description="which notices are mailed; an empty list: none"
@@ -81,7 +80,7 @@ class RefreshRequest(Body):
 
     model_config = ConfigDict(json_schema_extra={"example": {"refresh_token": TOKENS_EXAMPLE["refresh_token"]}})
 
-    refresh_token: str = Field(min_length=1, max_length=256)
+    refresh_token: FilledText = Field(max_length=256)
 
 
 class User(BaseModel):

@@ -19,7 +19,7 @@ from api.identity.once import Once
 from api.identity.operations import find_by_email
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Note, Now, Transaction
 from api.settlement import bank, payments
 from api.settlement.bank_statement import StatementError, read_statement
 from api.settlement.ledger import DRIVER, OWNER
@@ -109,7 +109,7 @@ class Decision(Body):
     email: Email | None = Field(default=None, description="of the `person`")
     account: Literal["driver", "owner"] = Field(default=DRIVER, description="which account of the `person`")
     payout_id: UUID | None = Field(default=None, description="of the `payout`")
-    note: str = Field(min_length=1, max_length=1000, description="why; kept for ever, so name nobody in it")
+    note: Note
 
 
 @router.post(

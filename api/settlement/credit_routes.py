@@ -15,7 +15,7 @@ from api.database import raw
 from api.errors import BadRequest, NotFound
 from api.identity.caller import CurrentCaller
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Note, Now, Transaction
 from api.schema import credit_limits, users
 
 router = APIRouter(prefix="/api/v1", tags=["payments"])
@@ -74,7 +74,7 @@ class NewLimit(Body):
 
     currency: Annotated[str, AfterValidator(_known)] = Field(max_length=3)
     limit_minor: int = Field(ge=0, le=HIGHEST_LIMIT, description="in minor units")
-    note: str = Field(min_length=1, max_length=1000, description="why; kept for ever, so name nobody in it")
+    note: Note
 
 
 class Limit(BaseModel):

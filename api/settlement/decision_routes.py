@@ -12,7 +12,7 @@ from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, 
 from api.identity.caller import CurrentCaller
 from api.identity.once import Once
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Instant, Now, Transaction
+from api.request import Body, CurrentSettings, Instant, Note, Now, Transaction
 from api.settlement import decisions
 
 router = APIRouter(prefix="/api/v1/transactions/{transaction_id}", tags=["books"])
@@ -29,7 +29,6 @@ DECISION_EXAMPLE: dict[str, Any] = {
     "decided_by": "7f0c9a4e-3b77-4c0f-8f0e-6a2d3a1f9c11",
     "decided_at": "2026-05-05T08:00:00Z",
 }
-Note = Annotated[str, Field(min_length=1, max_length=1000, description="why; kept for ever, so name nobody in it")]
 HIGHEST_WH = 10**15
 Register = Annotated[int | None, Field(ge=0, le=HIGHEST_WH)]
 

@@ -17,7 +17,7 @@ from api.identity.caller import Caller, CurrentCaller
 from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, CurrentSettings, Now, Transaction
+from api.request import Body, CurrentSettings, Name, Now, Transaction
 from api.settlement import payments, payouts
 from api.settlement.payment_order import to_image, to_spayd, to_symbol
 from api.settlement.payment_routes import IMAGE_DOCS, MEDIA_TYPES, MOST_MINOR, ImageFormat, ImageResponse
@@ -51,7 +51,7 @@ class PayoutAccount(Body):
     model_config = ConfigDict(json_schema_extra={"example": ACCOUNT_EXAMPLE})
 
     iban: Annotated[str, AfterValidator(parse_iban)] = Field(max_length=50, description="its check digits are checked")
-    holder_name: str = Field(min_length=1, max_length=100, description="whose account it is")
+    holder_name: Name = Field(description="whose account it is")
 
 
 class PayoutRun(Body):

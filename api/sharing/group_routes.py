@@ -7,14 +7,13 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.charge_points.bodies import Name
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotFound
 from api.identity.caller import CurrentCaller
 from api.identity.email import Email
 from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, Name, Now, Transaction
 from api.sharing import groups
 
 router = APIRouter(prefix="/api/v1/groups", tags=["sharing"])

@@ -8,13 +8,13 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints, model_validator
 
-from api.charge_points.bodies import Name, TimeZone
+from api.charge_points.bodies import TimeZone
 from api.errors import BadRequest, Conflict, InProgress, KeyReused, NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.identity.once import Once
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, Now, Transaction
+from api.request import Body, FilledText, Name, Now, Transaction
 from api.sharing import locations
 from api.sharing.access import find_controlled
 
@@ -40,7 +40,7 @@ LOCATION_EXAMPLE: dict[str, Any] = {
 NEW_EXAMPLE: dict[str, Any] = {name: LOCATION_EXAMPLE[name] for name in list(LOCATION_EXAMPLE)[1:-1]}
 
 ClockTime = Annotated[str, StringConstraints(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Line = Annotated[FilledText, Field(max_length=200)]
 PostalCode = Annotated[str, StringConstraints(max_length=10)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
 Latitude = Annotated[Decimal, Field(ge=-90, le=90, max_digits=9, decimal_places=7)]

@@ -17,7 +17,7 @@ from api.accounting.tariff import Tariff, tariff_from_json
 from api.accounting.tariff_rules import TariffError
 from api.errors import Invalid
 from api.paging import Page
-from api.request import Body, Flag, Instant
+from api.request import Body, Flag, Instant, Name
 from api.tariffs.in_force import Version
 
 ELEMENTS_EXAMPLE: list[dict[str, Any]] = [
@@ -84,7 +84,6 @@ ELEMENTS = "OCPI TariffElement: `price_components` (`type`, `price` without VAT 
 percent) and `restrictions` (`start_time`, `end_time`, `start_date`, `end_date`, `day_of_week`, `min_kwh`, `max_kwh`, \
 `min_duration`, `max_duration`). The first element that matches counts"
 LIMIT = "`excl_vat` and, if wanted, `incl_vat` as decimal text"
-Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 VatId = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}[0-9A-Z+*]{2,12}$")]
 
 

@@ -1,13 +1,11 @@
 """`python -m tests.fuzz`: one campaign with progress and a table at its end. Exit status 1 where something is wrong."""
 
 import argparse
-import asyncio
 import sys
-import tempfile
-from pathlib import Path
 
 from standalone.servers import start_redis
 from tests.fuzz import campaign
+from tests.harness.campaigns import conduct, judge, make_folder, show
 
 
 def main() -> int:
@@ -16,31 +14,26 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="the same seed gives the same frames")
     parser.add_argument("--charge-points", type=int, default=24, help="connections at a time")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="voltuj-fuzz-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        redis = start_redis(folder / "redis")
-        try:
-            report = asyncio.run(
-                campaign.run(
-                    total=arguments.count,
-                    seed=arguments.seed,
-                    charge_points=arguments.charge_points,
-                    redis_url=redis.url,
-                    folder=folder,
-                    progress=_show,
-                )
-            )
-        finally:
-            redis.stop()
-    return _tell(report)
+    folder = make_folder("fuzz")
+    redis = start_redis(folder / "redis")
+    work = campaign.run(
+        total=arguments.count,
+        seed=arguments.seed,
+        charge_points=arguments.charge_points,
+        redis_url=redis.url,
+        folder=folder,
+        progress=show,
+    )
+    try:
+        report = conduct(work, folder)
+    finally:
+        redis.stop()
+    tell(report)
+    return judge(report.problems, folder, f"make fuzz COUNT={arguments.count} SEED={arguments.seed}")
 
 
-def _show(line: str) -> None:
-    end = "\r" if sys.stderr.isatty() else "\n"
-    print(line.ljust(79), end=end, file=sys.stderr, flush=True)
-
-
-def _tell(report: campaign.Report) -> int:
+def tell(report: campaign.Report) -> None:
+    """Prints what happened."""
     frames = report.counts["frames"]
     print(f"\n{frames} frames in {report.seconds:.0f} s ({frames / max(report.seconds, 1):.0f}/s)")
     for name, count in sorted(report.counts.items()):
@@ -48,9 +41,6 @@ def _tell(report: campaign.Report) -> int:
     memory = [rss // campaign.MIB for _, rss in report.memory_kib]
     print(f"  memory in MiB: first {memory[0]}, highest {max(memory)}, last {memory[-1]}")
     print(f"  tasks: {report.tasks[0]} before, {report.tasks[1]} after")
-    for problem in report.problems:
-        print(f"WRONG: {problem}")
-    return 1 if report.problems else 0
 
 
 if __name__ == "__main__":

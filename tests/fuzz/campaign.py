@@ -6,16 +6,18 @@ import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
 
+from api.bus import end_tasks
 from standalone.servers import free_port
 from tests.fuzz.frames import Frames
 from tests.fuzz.sides import FuzzingChargePoint, Listener
+from tests.harness.stack import eventually
 
 SUSPECT = re.compile(rb"Traceback|never retrieved|never awaited|was destroyed|\[(error|critical) *\]|(ERROR|CRITICAL) ")
 START_DEADLINE_S = 30.0
@@ -68,9 +70,7 @@ async def run(
         report.tasks = (tasks_before, await _metric(operations_port, "voltuj_gateway_tasks"))
         report.counts = sum((point.counts for point in points), Counter()) + listener.counts
     finally:
-        for task in (commanding, serving):
-            task.cancel()
-        await asyncio.gather(commanding, serving, return_exceptions=True)
+        await end_tasks(commanding, serving)
         await listener.close()
         with suppress(ProcessLookupError):
             process.terminate()
@@ -107,18 +107,20 @@ async def _send(
     shares = [total // len(points) + (number < total % len(points)) for number in range(len(points))]
     sending = [asyncio.create_task(point.send(share)) for point, share in zip(points, shares, strict=True)]
     began, pause_s = time.monotonic(), 1.0
-    while True:
-        done, running = await asyncio.wait(sending, timeout=pause_s, return_when=asyncio.FIRST_EXCEPTION)
-        sent = sum(point.counts["frames"] for point in points)
-        report.memory_kib.append((sent, _resident_kib(process.pid)))
-        speed = sent / (time.monotonic() - began)
-        progress(f"{sent} of {total} frames, {speed:.0f}/s, gateway {report.memory_kib[-1][1] // MIB} MiB")
-        failed = [task for task in done if task.exception() is not None]
-        if failed or not running:
-            break
-    for task in sending:
-        task.cancel()
-    results = await asyncio.gather(*sending, return_exceptions=True)
+    try:
+        while True:
+            done, running = await asyncio.wait(sending, timeout=pause_s, return_when=asyncio.FIRST_EXCEPTION)
+            sent = sum(point.counts["frames"] for point in points)
+            report.memory_kib.append((sent, _resident_kib(process.pid)))
+            speed = sent / (time.monotonic() - began)
+            progress(f"{sent} of {total} frames, {speed:.0f}/s, gateway {report.memory_kib[-1][1] // MIB} MiB")
+            failed = [task for task in done if task.exception() is not None]
+            if failed or not running:
+                break
+    finally:
+        for task in sending:
+            task.cancel()
+        results = await asyncio.gather(*sending, return_exceptions=True)
     report.problems += [f"{type(error).__name__}: {error}" for error in results if isinstance(error, Exception)]
     for point in points:
         await point.leave()
@@ -154,12 +156,12 @@ async def _is_empty(port: int) -> bool:
     return await _metric(port, "voltuj_gateway_connections") == 0
 
 
-async def _until(condition: Callable[[], object], process: asyncio.subprocess.Process) -> None:
-    end = time.monotonic() + START_DEADLINE_S
-    while not await condition():  # type: ignore[misc]
-        if time.monotonic() > end or process.returncode is not None:
-            raise AssertionError("the gateway does not answer")
-        await asyncio.sleep(0.05)
+async def _until(condition: Callable[[], Awaitable[object]], process: asyncio.subprocess.Process) -> None:
+    async def alive_and_well() -> object:
+        assert process.returncode is None, "the gateway has ended"
+        return await condition()
+
+    await eventually(alive_and_well, "the gateway to answer", START_DEADLINE_S)
 
 
 def judge(report: Report, status: int, log: Path) -> None:

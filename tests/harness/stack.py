@@ -27,7 +27,7 @@ STOP_DEADLINE_S = 20.0
 JWT_SECRET = "only-for-tests-" + uuid.uuid4().hex
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], what: str, deadline_s: float = 15.0) -> Any:
+async def eventually(condition: Callable[[], Awaitable[Any]], what: str, deadline_s: float = 20.0) -> Any:
     """The first truthy result of `condition`, asked again and again until the deadline."""
     end = time.monotonic() + deadline_s
     while True:
@@ -36,7 +36,7 @@ async def eventually(condition: Callable[[], Awaitable[Any]], what: str, deadlin
             return result
         if time.monotonic() > end:
             raise AssertionError(f"{what}: not within {deadline_s:g} s (last: {result!r})")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
 
 
 @dataclass

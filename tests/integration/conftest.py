@@ -20,6 +20,7 @@ async def pool(database: DatabaseUrls) -> AsyncIterator[asyncpg.Pool]:
 
 @pytest.fixture
 async def connection(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
-    """One connection of it."""
+    """One connection of it, which stays when a busy machine lets the test stand still in a transaction."""
     async with pool.acquire() as connection:
+        await connection.execute("set idle_in_transaction_session_timeout = 0")
         yield connection

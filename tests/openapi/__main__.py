@@ -2,13 +2,14 @@
 
 import argparse
 import asyncio
+import shutil
 import sys
-import tempfile
 import time
 from pathlib import Path
 
 from standalone.databases import DatabaseUrls, alembic, create_database
 from standalone.servers import start_postgres, start_redis
+from tests.harness.campaigns import conduct, make_folder
 from tests.harness.stack import Stack
 from tests.openapi import campaign
 
@@ -20,18 +21,18 @@ def main() -> int:
     parser.add_argument("--roles", nargs="+", default=campaign.ROLES, choices=campaign.ROLES)
     parser.add_argument("more", nargs="*", help="options of `schemathesis run`, after --")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="voltuj-openapi-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        folder.chmod(0o711)
-        postgres, redis = start_postgres(folder / "postgres"), start_redis(folder / "redis")
-        try:
-            urls = asyncio.run(create_database(postgres.url, "voltuj", "test"))
-            migrated = alembic(urls, "upgrade", "head")
-            assert migrated.returncode == 0, migrated.stderr
-            return asyncio.run(_run(folder, urls, redis.url, arguments))
-        finally:
-            redis.stop()
-            postgres.stop()
+    folder = make_folder("openapi")
+    postgres, redis = start_postgres(folder / "postgres"), start_redis(folder / "redis")
+    try:
+        urls = asyncio.run(create_database(postgres.url, "voltuj", "test"))
+        migrated = alembic(urls, "upgrade", "head")
+        assert migrated.returncode == 0, migrated.stderr
+        status = conduct(_run(folder, urls, redis.url, arguments), folder)
+    finally:
+        redis.stop()
+        postgres.stop()
+    shutil.rmtree(folder, ignore_errors=True)
+    return status
 
 
 async def _run(folder: Path, urls: DatabaseUrls, redis_url: str, arguments: argparse.Namespace) -> int:

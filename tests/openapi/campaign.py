@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -103,5 +104,9 @@ async def _ask(role: str, context: dict[str, object], seed: int, arguments: list
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    text, _ = await process.communicate()
+    try:
+        text, _ = await process.communicate()
+    finally:
+        with suppress(ProcessLookupError):
+            process.kill()
     return Outcome(role, process.returncode or 0, text.decode(errors="replace"))

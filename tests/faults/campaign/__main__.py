@@ -1,15 +1,11 @@
 """`python -m tests.faults.campaign`: one campaign with progress and a table. Exit status 1 where something is wrong."""
 
 import argparse
-import asyncio
-import shutil
 import sys
-import tempfile
-from pathlib import Path
 
 from tests.faults.campaign import campaign
 from tests.faults.campaign.troubles import MOMENTS
-from tests.faults.campaign.verdict import MOST_SHOWN
+from tests.harness.campaigns import conduct, judge, make_folder, show
 
 SECONDS_PER_SESSION = 2.0
 
@@ -23,36 +19,23 @@ def main() -> int:
     parser.add_argument("--charge-points", type=int, default=40)
     parser.add_argument("--minutes", type=float, help="after which no more sessions are begun")
     arguments = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(prefix="voltuj-faults-"))
-    folder.chmod(0o711)
+    folder = make_folder("faults")
     work = campaign.run(
         sessions=arguments.sessions,
         seed=arguments.seed,
         charge_points=arguments.charge_points,
         deadline_s=60 * arguments.minutes if arguments.minutes else 60 + SECONDS_PER_SESSION * arguments.sessions,
         folder=folder,
-        progress=_show,
+        progress=show,
     )
-    try:
-        report = asyncio.run(work)
-    except KeyboardInterrupt:
-        print(f"\nInterrupted; nothing was checked. Journal and logs: {folder}")
-        return 130
-    if report.problems or report.collapses:
-        (folder / "problems.txt").write_text("\n".join([*report.problems, *report.collapses]))
-        print(f"\nJournal, logs and all problems: {folder}")
-    else:
-        shutil.rmtree(folder, ignore_errors=True)
-    return tell(report)
+    report = conduct(work, folder)
+    tell(report)
+    again = f"make faults SESSIONS={report.wanted} SEED={report.seed}"
+    return judge(report.problems, folder, again, report.collapses)
 
 
-def _show(line: str) -> None:
-    end = "\r" if sys.stderr.isatty() else "\n"
-    print(line[:119].ljust(119), end=end, file=sys.stderr, flush=True)
-
-
-def tell(report: campaign.Report) -> int:
-    """Prints the report; the exit status."""
+def tell(report: campaign.Report) -> None:
+    """Prints what happened."""
     print(f"\nseed {report.seed}: {report.sessions} sessions, {report.acknowledged} acknowledged messages, "
           f"{report.commands} commands, {report.top_ups} top-ups,\n"
           f"{len(report.troubles)} troubles in {report.seconds:.0f} s")  # fmt: skip
@@ -64,10 +47,6 @@ def tell(report: campaign.Report) -> int:
         print(f"  ended: {name:<24}{count:>5}")
     for collapse in report.collapses:
         print(f"ENDED BY ITSELF: {collapse}")
-    for problem in report.problems[:MOST_SHOWN]:
-        print(f"WRONG: {problem[:500]}")
-    print(f"{len(report.problems)} problems; replay with: make faults SESSIONS={report.wanted} SEED={report.seed}")
-    return 1 if report.problems else 0
 
 
 def coverage(report: campaign.Report) -> list[str]:

@@ -5,8 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
@@ -29,10 +30,12 @@ class Servers:
     redis: Server
     redis_port: int
     has_own_disk: bool
+    _changing: threading.Lock = field(default_factory=threading.Lock)
+    """A start goes on in its thread when nobody waits for it any more; whoever ends the servers comes after it."""
 
     @classmethod
     def start(cls, folder: Path) -> "Servers":
-        """Both, empty."""
+        """Both, empty. Those that the main thread starts end with this process, however it ends."""
         postgres_port, redis_port = free_port(), free_port()
         has_own_disk = mount_disk(folder / "postgres")
         postgres = start_postgres(folder / "postgres", port=postgres_port)
@@ -47,21 +50,25 @@ class Servers:
 
     async def start_postgres(self) -> None:
         """Starts it again; after a crash its memory may take a moment to be free."""
+        await eventually(lambda: asyncio.to_thread(self._start_postgres), "PostgreSQL to start again", START_DEADLINE_S)
 
-        async def started() -> bool:
-            with suppress(ServerError):
-                folder, port = self.folder / "postgres", self.postgres_port
-                self.postgres = await asyncio.to_thread(start_postgres, folder, port=port)
-                return True
-            return False
-
-        await eventually(started, "PostgreSQL to start again", START_DEADLINE_S)
+    def _start_postgres(self) -> bool:
+        with self._changing, suppress(ServerError):
+            if self.postgres.process.poll() is not None:
+                self.postgres = start_postgres(self.folder / "postgres", port=self.postgres_port)
+            return True
+        return False
 
     async def crash_redis(self) -> None:
         """kill -9 for Redis, and an empty one in its place."""
         self.redis.process.kill()
         self.redis.process.wait()
-        self.redis = await asyncio.to_thread(start_redis, self.folder / "redis", port=self.redis_port)
+        await asyncio.to_thread(self._start_redis)
+
+    def _start_redis(self) -> None:
+        with self._changing:
+            if self.redis.process.poll() is not None:
+                self.redis = start_redis(self.folder / "redis", port=self.redis_port)
 
     def fill_disk(self) -> None:
         """Leaves PostgreSQL without a byte to write."""
@@ -81,8 +88,9 @@ class Servers:
 
     def stop(self) -> None:
         """Ends both."""
-        self.redis.stop()
-        self.postgres.stop()
+        with self._changing:
+            self.redis.stop()
+            self.postgres.stop()
         if self.has_own_disk:
             subprocess.run(["umount", "--lazy", str(self.folder / "postgres")], check=False)
 

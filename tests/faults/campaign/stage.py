@@ -131,7 +131,7 @@ async def set_up(folder: Path, prefix: str, direct: Mapping[str, str] | None = N
 
     With `direct` settings the processes reach their servers without the links, which cost more than the servers.
     """
-    servers = await asyncio.to_thread(Servers.start, folder)
+    servers = Servers.start(folder)
     try:
         urls = await create_database(servers.postgres.url, "voltuj", "faults")
         migrated = await asyncio.to_thread(alembic, urls, "upgrade", "head")

@@ -14,6 +14,7 @@ from standalone.databases import REPOSITORY
 from tests.faults.campaign.fleet import ChargePoint
 from tests.faults.campaign.journal import Journal, Session
 from tests.faults.campaign.stage import Stage
+from tests.harness.campaigns import MOST_SHOWN
 from tests.harness.person import Person
 from tests.harness.stack import eventually
 
@@ -21,7 +22,6 @@ PRICE_MINOR_PER_WH: Final = 100
 """1,000.00 CZK a kWh: every Wh shows in the bill."""
 LIVE_DEADLINE_S: Final = 10.0
 DRAIN_DEADLINE_S: Final = 60.0
-MOST_SHOWN: Final = 10
 
 TRANSACTIONS: Final = """
 select t.charge_point_id::text as charge_point_id, t.connector_id, t.id_tag, t.ocpp_transaction_id, t.started_at,

@@ -51,7 +51,7 @@ async def test_every_durable_type_is_written_with_its_effect(site: Site) -> None
         await site.execute("update transactions set settled_at = now() where public_id = $1", session)
         command = await site.sql.fetchval("select id from commands")
         await site.execute("""insert into reservations (charge_point_id, reservation_id, connector_id, id_tag,
-            expires_at, command_id) values ($1, 1, 1, 'TAG', now(), $2)""", key, command)  # fmt: skip
+            expires_at, command_id) values ($1, 1, 1, 'TAG', now() + interval '1h', $2)""", key, command)  # fmt: skip
         await site.execute("""insert into charge_point_jobs (charge_point_id, command_id, kind, action, location)
             values ($1, $2, 'firmware', 'UpdateFirmware', '')""", key, command)  # fmt: skip
         await site.execute("""insert into security_events (charge_point_id, type, at, is_critical, received_at)

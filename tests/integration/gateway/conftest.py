@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 from typing import Any
 
@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from ocpp_gateway.server import Gateway
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
+from tests.harness.stack import eventually
 from tests.integration.gateway.api_side import WAIT_S, ApiSide
 
 QUICK = Timing(
@@ -30,6 +31,8 @@ QUICK = Timing(
     drain_s=2.0,
     tick_s=0.02,
 )
+PATIENT = replace(QUICK, attempt_s=30, call_deadline_s=60, connect_deadline_s=60)
+"""For tests in which the api answers late, or a busy machine lets it."""
 
 
 @dataclass
@@ -54,15 +57,19 @@ class Running:
 
     async def shows(self, line: str) -> None:
         """Waits until /metrics has this line."""
-        async with asyncio.timeout(WAIT_S):
-            while line not in (await self.get("/metrics"))[1].splitlines():
-                pass
+
+        async def shown() -> bool:
+            return line in (await self.get("/metrics"))[1].splitlines()
+
+        await eventually(shown, f"{line!r} in /metrics", WAIT_S)
 
     async def ready(self) -> None:
         """Waits for /readyz."""
-        async with asyncio.timeout(WAIT_S):
-            while (await self.get("/readyz"))[0] != 200:  # noqa: ASYNC110 - another process
-                await asyncio.sleep(0.02)
+
+        async def is_ready() -> bool:
+            return (await self.get("/readyz"))[0] == 200
+
+        await eventually(is_ready, "the gateway to be ready", WAIT_S)
 
 
 Start = Callable[..., Awaitable[Running]]

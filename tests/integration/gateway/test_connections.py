@@ -5,7 +5,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from tests.integration.gateway.api_side import KEY, WAIT_S, ApiSide
-from tests.integration.gateway.conftest import QUICK, Start
+from tests.integration.gateway.conftest import PATIENT, QUICK, Start
 from tests.integration.gateway.wallbox import METER_VALUES, opening_request, wallbox
 from wire.messages import Disconnected
 
@@ -50,7 +50,7 @@ class TestTakeOver:
                 pass
 
     async def test_many_come_and_go(self, api: ApiSide, start_gateway: Start) -> None:
-        running = await start_gateway()
+        running = await start_gateway(timing=PATIENT)
         api.identities = {f"N{number}": KEY for number in range(60)}
 
         async def visit(identity: str) -> None:
@@ -58,9 +58,7 @@ class TestTakeOver:
                 assert (await box.call("MeterValues", METER_VALUES))[0] == 3
 
         await asyncio.gather(*(visit(identity) for identity in api.identities))
-        async with asyncio.timeout(WAIT_S):
-            while "voltuj_gateway_connections 0.0" not in (await running.get("/metrics"))[1]:
-                pass
+        await running.shows("voltuj_gateway_connections 0.0")
 
 
 class TestLimits:

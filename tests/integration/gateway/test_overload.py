@@ -7,11 +7,10 @@ from typing import Any
 import pytest
 
 from tests.integration.gateway.api_side import KEY, ApiSide
-from tests.integration.gateway.conftest import QUICK, Running, Start
+from tests.integration.gateway.conftest import PATIENT, Running, Start
 from tests.integration.gateway.wallbox import METER_VALUES, Wallbox, refusal, wallbox
 from wire.messages import CallOutcome, ChargePointCall
 
-PATIENT = replace(QUICK, attempt_s=30, call_deadline_s=60, connect_deadline_s=60)
 START = {"connectorId": 1, "idTag": "T", "meterStart": 0, "timestamp": "2026-01-01T00:00:00Z"}
 
 

@@ -16,7 +16,7 @@ from standalone.databases import DatabaseUrls
 from wire.channels import Channels
 from wire.messages import ChargePointChanged, Command, CommandOutcome, decode, encode
 
-DEADLINE_S = 10.0
+DEADLINE_S = 30.0
 
 
 @dataclass

@@ -7,9 +7,9 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.harness.stack import eventually
 from tests.integration.http.site import Person, Site
 from tests.integration.http.test_accounts import PASSWORD, log_in, registration
-from tests.integration.listener.gateway import eventually
 
 JANA = "jana@example.org"
 NEW = "another battery staple"

@@ -60,45 +60,88 @@ NUMBERED = {"unprocessed_id", "knock_id", "reservation_id", "connector_id"}
 
 async def everything_of(site: Site, owner: Person, guest: Person | None = None) -> dict[str, str]:
     """One of each resource, by the name of its path parameter; the charge point is shared with the guest."""
-    created = await owner.charge_point()
-    await site.accept(created["id"])
-    transaction = await site.transaction(created["id"])
-    await site.message(created["id"], b'[2,"a","Heartbeat",{}]')
-    await site.unprocessed(created["id"], b"{}", "why")
-    command = await owner.post(f"/charge-points/{created['id']}/start", {})
+    point = (await owner.charge_point())["id"]
     friend = guest or await site.person("friend")
-    grant = await owner.post(f"/charge-points/{created['id']}/grants", {"email": friend.email})
+    return {
+        "charge_point_id": point,
+        "connector_id": "1",
+        "user_id": str(owner.user_id),
+        "registration_id": str(uuid4()),
+        "session_id": str(owner.session.session_id),
+        **await _what_it_sent(site, point),
+        **await _what_it_was_told(site, owner, point),
+        **await _what_is_shared(site, owner, friend, point),
+        **await _what_is_owed(site, owner),
+        **await _what_is_posted(owner),
+    }
+
+
+async def _what_it_sent(site: Site, point: str) -> dict[str, str]:
+    await site.accept(point)
+    await site.message(point, b'[2,"a","Heartbeat",{}]')
+    await site.unprocessed(point, b"{}", "why")
+    return {
+        "transaction_id": await site.transaction(point),
+        "unprocessed_id": str(await site.value("select id from unprocessed")),
+        "knock_id": str(await site.value(KNOCK)),
+    }
+
+
+async def _what_it_was_told(site: Site, owner: Person, point: str) -> dict[str, str]:
+    command = await owner.post(f"/charge-points/{point}/start", {})
     tag = await owner.post("/id-tags", {"tag": "CARD1"})
-    batch = await owner.post(
-        "/commands/batch", {"action": "ClearCache", "payload": {}, "charge_point_ids": [created["id"]]}
-    )
+    batch = await owner.post("/commands/batch", {"action": "ClearCache", "payload": {}, "charge_point_ids": [point]})
     reservation = {"id_tag": "CARD1", "expires_at": "2999-01-01T00:00:00Z"}
-    await owner.post(f"/charge-points/{created['id']}/reservations", reservation)
-    await owner.post(f"/charge-points/{created['id']}/diagnostics", {})
-    [job] = (await owner.get(f"/charge-points/{created['id']}/jobs"))["items"]
+    await owner.post(f"/charge-points/{point}/reservations", reservation)
+    await owner.post(f"/charge-points/{point}/diagnostics", {})
+    [job] = (await owner.get(f"/charge-points/{point}/jobs"))["items"]
     firmware = await owner.send("POST", "/firmware?name=image", 201, content=b"image")
     uploaded = await site.value(
         """insert into files (owner_id, charge_point_id, kind, name, size_bytes, sha256)
            select owner_id, id, 'diagnostics', 'log', 1, '' from charge_points where id = $1 returning id""",
-        created["id"],
+        point,
     )
+    return {
+        "command_id": command["id"],
+        "id_tag_id": tag["id"],
+        "batch_id": batch["id"],
+        "reservation_id": "1",
+        "job_id": job["id"],
+        "firmware_id": firmware["id"],
+        "file_id": str(uploaded),
+    }
+
+
+async def _what_is_shared(site: Site, owner: Person, friend: Person, point: str) -> dict[str, str]:
+    grant = await owner.post(f"/charge-points/{point}/grants", {"email": friend.email})
+    group = await owner.post("/groups", {"name": "Family"})
+    await owner.post(f"/groups/{group['id']}/members", {"email": friend.email})
+    home = {"name": "Home", "address": "Nerudova 12", "city": "Praha", "country": "CZE"}
     booking = await site.value(
         """insert into bookings (charge_point_id, connector_id, owner_id, user_id, id_tag, starts_at, ends_at)
            values ($1, 1, $2, $2, 'CARD1', now() + interval '1 day', now() + interval '25 hours') returning id""",
-        created["id"],
+        point,
         owner.user_id,
     )
-    group = await owner.post("/groups", {"name": "Family"})
-    await owner.post(f"/groups/{group['id']}/members", {"email": friend.email})
-    place = await owner.post(
-        "/locations", {"name": "Home", "address": "Nerudova 12", "city": "Praha", "country": "CZE"}
-    )
     heir = await site.person("heir")
-    handover = await owner.post(f"/charge-points/{created['id']}/handover", {"email": heir.email})
+    codes = (await owner.get(f"/charge-points/{point}/connector-codes"))["items"]
+    await owner.post(f"/charge-points/{point}/connectors/1/code")
+    return {
+        "grant_id": grant["id"],
+        "group_id": group["id"],
+        "location_id": (await owner.post("/locations", home))["id"],
+        "booking_id": str(booking),
+        "handover_id": (await owner.post(f"/charge-points/{point}/handover", {"email": heir.email}))["id"],
+        "code": codes[0]["code"],
+        "window_id": (await owner.post(f"/charge-points/{point}/learning-windows", {}))["id"],
+    }
+
+
+async def _what_is_owed(site: Site, owner: Person) -> dict[str, str]:
+    tariff = await owner.post("/tariffs", {"name": "Free"} | BODIES["post /api/v1/tariffs/{tariff_id}/versions"])
     account = await site.value(
         "insert into ledger_accounts (user_id, kind) values ($1, 'owner') returning id", owner.user_id
     )
-    tariff = await owner.post("/tariffs", {"name": "Free"} | BODIES["post /api/v1/tariffs/{tariff_id}/versions"])
     payout = await site.value(
         """insert into payouts (account_id, iban, holder_name, amount_minor, currency, created_by)
            values ($1, 'CZ6508000000192000145399', 'Jana', 1, 'CZK', $2) returning id""",
@@ -109,40 +152,14 @@ async def everything_of(site: Site, owner: Person, guest: Person | None = None) 
         """insert into bank_movements (bank_account, reference, booked_on, amount_minor, currency)
            values ('CZ6508000000192000145399', '1', '2026-05-04', 1, 'CZK') returning id"""
     )
-    codes = (await owner.get(f"/charge-points/{created['id']}/connector-codes"))["items"]
-    await owner.post(f"/charge-points/{created['id']}/connectors/1/code")
+    ids = {"account_id": account, "payout_id": payout, "movement_id": movement}
+    return {"tariff_id": tariff["id"], **{name: str(value) for name, value in ids.items()}}
+
+
+async def _what_is_posted(owner: Person) -> dict[str, str]:
     webhook = await owner.post("/webhooks", {"url": "https://home.example.org/"})
     delivery = await owner.post(f"/webhooks/{webhook['id']}/ping")
-    return {
-        "tariff_id": tariff["id"],
-        "payout_id": str(payout),
-        "movement_id": str(movement),
-        "code": codes[0]["code"],
-        "webhook_id": webhook["id"],
-        "delivery_id": delivery["id"],
-        "batch_id": batch["id"],
-        "reservation_id": "1",
-        "booking_id": str(booking),
-        "job_id": job["id"],
-        "firmware_id": firmware["id"],
-        "file_id": str(uploaded),
-        "charge_point_id": created["id"],
-        "transaction_id": transaction,
-        "command_id": command["id"],
-        "grant_id": grant["id"],
-        "group_id": group["id"],
-        "location_id": place["id"],
-        "handover_id": handover["id"],
-        "connector_id": "1",
-        "id_tag_id": tag["id"],
-        "unprocessed_id": str(await site.value("select id from unprocessed")),
-        "knock_id": str(await site.value(KNOCK)),
-        "account_id": str(account),
-        "window_id": (await owner.post(f"/charge-points/{created['id']}/learning-windows", {}))["id"],
-        "user_id": str(owner.user_id),
-        "registration_id": str(uuid4()),
-        "session_id": str(owner.session.session_id),
-    }
+    return {"webhook_id": webhook["id"], "delivery_id": delivery["id"]}
 
 
 async def test_every_route_that_names_a_resource_hides_it_from_others(

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -25,6 +25,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from standalone.databases import REPOSITORY
+from tests.harness.stack import eventually
 from wire.channels import Channels
 from wire.messages import CallOutcome, ChargePointCall, Connect, Message, decode, encode
 
@@ -104,15 +105,6 @@ async def give_tariff(
     await connection.execute(
         OWN_VERSION, charge_point_id, orjson.dumps(elements).decode(), orjson.dumps(terms).decode(), since
     )
-
-
-async def eventually(condition: Callable[[], Awaitable[Any]], what: str, deadline_s: float = 20.0) -> Any:
-    """The first truthy result of `condition`, asked again and again until the deadline."""
-    end = time.monotonic() + deadline_s
-    while not (result := await condition()):
-        assert time.monotonic() < end, f"{what}: not within {deadline_s:g} s"
-        await asyncio.sleep(0.02)
-    return result
 
 
 @dataclass

@@ -18,8 +18,9 @@ from api.sharing import booking_keeping
 from api.sharing.authorization import authorize
 from api.sharing.ocpp import authorize_call
 from api.transactions.start import start
+from tests.harness.stack import eventually
 from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import call, eventually, give_card, iso, make_charge_point
+from tests.integration.listener.gateway import call, give_card, iso, make_charge_point
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)

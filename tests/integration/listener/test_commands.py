@@ -10,8 +10,9 @@ import orjson
 import pytest
 
 from api.charge_points.command_state import apply_outcome, end_overdue, read_outcome
+from tests.harness.stack import eventually
 from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import Gateway, eventually, gateway_on, make_charge_point
+from tests.integration.listener.gateway import Gateway, gateway_on, make_charge_point
 from wire.messages import Command, CommandOutcome
 
 

@@ -17,11 +17,11 @@ from api.charge_points.live import read_live
 from standalone.databases import DatabaseUrls, alembic, create_database
 from standalone.servers import Server, free_port, start_postgres, start_redis
 from tests.conftest import FAST
+from tests.harness.stack import eventually
 from tests.integration.listener.conftest import StartListener
 from tests.integration.listener.gateway import (
     Gateway,
     call,
-    eventually,
     gateway_on,
     give_card,
     iso,

@@ -12,11 +12,11 @@ from api.transactions.meter_values import meter_values
 from api.transactions.start import start
 from api.transactions.stop import stop
 from api.transactions.tolerance import added_up
+from tests.harness.stack import eventually
 from tests.integration.listener.conftest import StartListener
 from tests.integration.listener.gateway import (
     Gateway,
     call,
-    eventually,
     give_card,
     give_price,
     iso,

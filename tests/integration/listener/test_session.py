@@ -7,11 +7,11 @@ import asyncpg
 import orjson
 
 from api.charge_points.live import read_live
+from tests.harness.stack import eventually
 from tests.integration.listener.conftest import StartListener
 from tests.integration.listener.gateway import (
     Gateway,
     call,
-    eventually,
     give_card,
     give_price,
     iso,

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from tests.conformance.pki import Authority, key_pem, new_key, pem
-from tests.integration.listener.gateway import eventually
+from tests.harness.stack import eventually
 from tests.integration.mail.conftest import StartListener, StartMailServer, read_mails
 
 

@@ -18,7 +18,8 @@ from api.errors import Conflict
 from api.sharing.operations import Spot
 from standalone.databases import DatabaseUrls
 from tests.integration.settlement.books import NOW
-from tests.integration.walk.model import Box, Given, Model, Tariff
+from tests.integration.walk.model import Model
+from tests.integration.walk.things import Box, Given, Tariff
 from tests.integration.walk.town import BOOT, Town, tag_of, windows_of
 
 SOON = timedelta(minutes=1)

@@ -26,8 +26,8 @@ from api.settlement.decisions import Decision, Registers
 from standalone.databases import DatabaseUrls
 from tests.integration.listener.gateway import iso
 from tests.integration.settlement.books import check_books
-from tests.integration.walk.model import HOLD, LIMIT, Box, Session, Wish
 from tests.integration.walk.owners import Owners, places
+from tests.integration.walk.things import HOLD, LIMIT, Box, Session, Wish
 from tests.integration.walk.town import BOOT
 
 WALKS = int(os.environ.get("WALKS", "8"))

@@ -42,7 +42,7 @@ from api.tariffs.in_force import tariff_in_force
 from api.transactions.operations import TransactionFilter, list_visible
 from standalone.databases import DatabaseUrls
 from tests.integration.listener.gateway import call
-from tests.integration.walk.model import FEE_BP, HOLD, LIMIT, RATED_POWER_W, Box, Given
+from tests.integration.walk.things import FEE_BP, HOLD, LIMIT, RATED_POWER_W, Box, Given
 
 HOUSE = bank.House("CZ6508000000192000145399", "CZK", "Europe/Prague")
 CREDIT = CreditTerms(HOLD, LIMIT)

@@ -101,6 +101,26 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
     assert "HTTPValidationError" not in schemas
 
 
+def texts(schema: object) -> Iterator[dict[str, Any]]:
+    """Every schema of a text in it."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "string":
+            yield schema
+        for part in schema.values():
+            yield from texts(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            yield from texts(part)
+
+
+def test_a_text_that_must_not_be_empty_must_not_be_spaces_alone_either(document: dict[str, Any]) -> None:
+    """A body strips its texts before it measures them; the document measures what is sent."""
+    filled = [text for text in texts(document["components"]["schemas"]) if text.get("minLength") == 1]
+    assert len(filled) >= 10
+    for text in filled:
+        assert text.get("pattern") == r"[^\s\x85]", text
+
+
 def test_the_authorize_button_knows_where_to_log_in(document: dict[str, Any]) -> None:
     [scheme] = document["components"]["securitySchemes"].values()
     assert scheme["flows"]["password"]["tokenUrl"] in document["paths"]
