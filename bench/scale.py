@@ -1,13 +1,14 @@
 """`python -m bench.scale` (`make bench-scale`): one gateway and one listener beside two of each, and what follows.
 
-The two stacks are measured in turns; from the costs and sizes of the smaller one `bench.model` tells what fleets need.
+Two of each are measured with as many connections in all, and with as many a gateway. The stacks are measured in turns;
+from the costs and sizes of the smallest one `bench.model` tells what fleets need.
 """
 
 import argparse
 import asyncio
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -26,8 +27,10 @@ from bench.stack import BenchError, Stack
 from bench.usage import cpu_s
 
 SCRIPTS: Final = ("Heartbeat", "MeterValues", "sessions")
-HEAD: Final = ("messages", "gateways and listeners", "messages/s", *(f"{part} us" for part in model.PARTS),
-               "all us", "of 1 + 1")  # fmt: skip
+SETUPS: Final = ((1, 1), (2, 1), (2, 2))
+"""Gateways and listeners, and how many times the connections."""
+HEAD: Final = ("messages", "gateways and listeners", "connections", "messages/s",
+               *(f"{part} us" for part in model.PARTS), "all us", "of 1 + 1")  # fmt: skip
 BYTES: Final = ("wal", "log", "rows")
 """Written, and what the message log and all other tables have grown by."""
 WEIGHTS: Final = """
@@ -46,6 +49,16 @@ class Setup:
     pids: Mapping[str, list[int]]
     fleets: list[Fleet]
     rounds: dict[str, list[tuple[float, dict[str, float]]]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def name(self) -> str:
+        """How many gateways and listeners."""
+        return f"{len(self.pids['gateway'])} + {len(self.pids['listener'])}"
+
+    @property
+    def connections(self) -> int:
+        """To all gateways together."""
+        return sum(fleet.count for fleet in self.fleets)
 
     def run(self, script: str, seconds: float) -> None:
         """One round: messages a second; a message's microseconds of CPU by kind of process, and its bytes."""
@@ -112,33 +125,34 @@ async def _weigh(stack: Stack) -> dict[str, float]:
         await connection.close()
 
 
-def measure(asked: argparse.Namespace, folder: Path, console: Console) -> tuple[Setup, Setup, model.Measured]:
-    """Both, in turns; what the rows of the smaller one weigh."""
+def measure(asked: argparse.Namespace, folder: Path, console: Console) -> tuple[list[Setup], model.Measured]:
+    """All setups, in turns; what the rows of the smallest weigh."""
     with ExitStack() as ending:
-        one, two = (make(folder / str(count), count, asked.connections, ending) for count in (1, 2))
-        for setup in (one, two):
+        setups = [
+            make(folder / f"{count}-{times}", count, times * asked.connections, ending) for count, times in SETUPS
+        ]
+        for setup in setups:
             _together(setup.fleets, lambda fleet: fleet.connect("begins"))
         for number in range(asked.rounds):
             for script in SCRIPTS:
-                for setup in (one, two) if number % 2 == 0 else (two, one):
-                    console.print(f"round {number + 1}: {script}, {len(setup.fleets)} + {len(setup.fleets)}")
+                for setup in setups if number % 2 == 0 else reversed(setups):
+                    console.print(f"round {number + 1}: {script}, {setup.name}, n={setup.connections:,}")
                     setup.run(script, asked.seconds)
-    heartbeat, value, session = (one.costs(script) for script in SCRIPTS)
-    return one, two, model.Measured(heartbeat, value, session, asked.request_us)
+    heartbeat, value, session = (setups[0].costs(script) for script in SCRIPTS)
+    return setups, model.Measured(heartbeat, value, session, asked.request_us)
 
 
-def rows(one: Setup, two: Setup) -> list[list[str]]:
+def rows(setups: Sequence[Setup]) -> list[list[str]]:
     """As `HEAD` names it."""
     found = []
     for script in SCRIPTS:
-        alone = sum(one.costs(script)[part] for part in model.PARTS)
-        for setup in (one, two):
+        wholes = [sum(setup.costs(script)[part] for part in model.PARTS) for setup in setups]
+        for setup, whole in zip(setups, wholes, strict=True):
             costs = setup.costs(script)
-            count, whole = len(setup.fleets), sum(costs[part] for part in model.PARTS)
             found.append([
-                *(script, f"{count} + {count}", f"{setup.speed(script):,.0f}"),
+                *(script, setup.name, f"{setup.connections:,}", f"{setup.speed(script):,.0f}"),
                 *(f"{costs[part]:,.0f}" for part in model.PARTS),
-                *(f"{whole:,.0f}", f"{whole / alone:.2f}"),
+                *(f"{whole:,.0f}", f"{whole / wholes[0]:.2f}"),
             ])  # fmt: skip
     return found
 
@@ -147,11 +161,10 @@ def measure_all(asked: argparse.Namespace, folder: Path) -> None:
     """Measures and shows."""
     notes = [
         f"{conditions()};",
-        f"  medians of {asked.rounds} rounds of {asked.seconds:g} s in turns, {asked.connections} connections; us of "
-        "CPU a message",
+        f"  medians of {asked.rounds} rounds of {asked.seconds:g} s in turns; us of CPU a message",
     ]
-    one, two, measured = measure(asked, folder, Console(stderr=True))
-    show(asked.write, "scale", notes, [(HEAD, rows(one, two))])
+    setups, measured = measure(asked, folder, Console(stderr=True))
+    show(asked.write, "scale", notes, [(HEAD, rows(setups))])
     tables: Tables = [
         (model.HEAD, [model.row(measured, fleet) for fleet in model.FLEETS]),
         (model.WEIGHTS_HEAD, model.weights(measured)),
@@ -165,7 +178,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description="Measures two of each beside one.")
     parser.add_argument("--rounds", type=int, default=3, help="in turns, of which medians are taken (3)")
     parser.add_argument("--seconds", type=float, default=4.0, help="of each run (4)")
-    parser.add_argument("--connections", type=int, default=200, help="charge points of each stack (200)")
+    parser.add_argument("--connections", type=int, default=200, help="charge points of one gateway (200)")
     parser.add_argument("--request-us", type=float, default=3000.0, help="CPU of a REST request, by `make bench-rest`")
     parser.add_argument("--write", type=Path, help="the page for the figures, such as docs/performance.md")
     asked = parser.parse_args()
