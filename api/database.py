@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from api.errors import DatabaseAway
 from api.settings import Settings
@@ -69,12 +70,6 @@ async def driver_transaction(settings: Settings) -> AsyncIterator[asyncpg.Connec
         if is_away(error):
             raise DatabaseAway from error
         raise
-
-
-async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    """The driver's connection underneath, for queries that the listener shares; it reads outside the transaction."""
-    raw: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
-    return raw
 
 
 async def _keep(connection: asyncpg.Connection) -> None:
@@ -182,8 +177,11 @@ class Database:
             DatabaseAway: PostgreSQL does not answer, or went away.
         """
         try:
-            async with self.engine.connect() as connection:
-                yield await driver_of(connection)
+            pooled = await self.engine.raw_connection()
+            try:
+                yield pooled.driver_connection
+            finally:
+                await greenlet_spawn(pooled.close)
         except Exception as error:
             if is_away(error) or isinstance(error, asyncpg.InterfaceError):
                 raise DatabaseAway from error

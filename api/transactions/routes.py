@@ -271,5 +271,7 @@ def _limits(row: Row[Any]) -> SessionLimits:
 
 def _fields(row: Row[Any]) -> dict[str, Any]:
     """What is shown of a row, and more: models take what they name."""
-    total = format_minor(row.total_minor, row.currency) if row.total_minor is not None and row.currency else None
-    return {**row._mapping, "id": row.public_id, "total": total}
+    stored = dict(row._mapping)
+    minor, currency = stored["total_minor"], stored["currency"]
+    total = format_minor(minor, currency) if minor is not None and currency else None
+    return {**stored, "id": stored["public_id"], "total": total}
