@@ -54,10 +54,10 @@ class _Row:
 
 
 class Prepared:
-    """A statement with slots."""
+    """A statement with slots, and without `in_` of a Python list, whose text would be another each time."""
 
     def __init__(self, statement: Select[Any]) -> None:
-        compiled = statement.compile(dialect=DIALECT, compile_kwargs={"render_postcompile": True})
+        compiled = statement.compile(dialect=DIALECT)
         self._sql = str(compiled)
         self._order = tuple(compiled.positiontup or ())
         binds = {name: compiled.binds[name] for name in self._order}
