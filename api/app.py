@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 import uvicorn
@@ -288,6 +288,8 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http=_http_protocol(),
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -296,6 +298,14 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=settings.trusted_proxies or None,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def _http_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
+    if sys.platform == "win32":
+        return "h11"
+    from api.http_protocol import BoundedHttp  # noqa: PLC0415 - httptools is not installed everywhere
+
+    return BoundedHttp
 
 
 if __name__ == "__main__":
