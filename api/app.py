@@ -11,7 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 import uvicorn
@@ -48,6 +48,7 @@ from api.charge_points import (
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
+from api.direct import Direct
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.documents.workshop import Workshop
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
@@ -189,6 +190,7 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(_Signposted(router))
     install_docs(app)
     largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
+    app.add_middleware(Direct, routes=[route for router in ROUTERS for route in router.routes])
     app.add_middleware(Throttle, limits=app.state.rate_limits)
     app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app
@@ -286,6 +288,8 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         loop="uvloop" if sys.platform != "win32" else "asyncio",
+        http=_http_protocol(),
+        ws="none",
         lifespan="on",
         access_log=False,
         log_config=None,
@@ -294,6 +298,14 @@ def _uvicorn_config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         forwarded_allow_ips=settings.trusted_proxies or None,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def _http_protocol() -> type[asyncio.Protocol] | Literal["h11"]:
+    if sys.platform == "win32":
+        return "h11"
+    from api.http_protocol import BoundedHttp  # noqa: PLC0415 - httptools is not installed everywhere
+
+    return BoundedHttp
 
 
 if __name__ == "__main__":

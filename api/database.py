@@ -15,6 +15,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from api.errors import DatabaseAway
 from api.settings import Settings
@@ -65,12 +66,6 @@ async def driver_transaction(settings: Settings) -> AsyncIterator[asyncpg.Connec
                 yield connection
         finally:
             await connection.close()
-
-
-async def driver_of(connection: AsyncConnection) -> asyncpg.Connection:
-    """The driver's connection underneath, for queries that the listener shares; it reads outside the transaction."""
-    raw: asyncpg.Connection = (await connection.get_raw_connection()).driver_connection
-    return raw
 
 
 async def _keep(connection: asyncpg.Connection) -> None:
@@ -153,7 +148,8 @@ def _as_away(*also: type[Exception]) -> Iterator[None]:
 
 async def raw(connection: AsyncConnection) -> asyncpg.Connection:
     """The driver's connection under a request's: the same database transaction."""
-    found = await driver_of(connection)
+    found = (await connection.get_raw_connection()).driver_connection
+    assert isinstance(found, asyncpg.Connection)  # noqa: S101 - for the type checker
     if not found.is_in_transaction():
         await connection.execute(text("select"))  # SQLAlchemy begins the transaction with the first statement
     return found
@@ -184,8 +180,11 @@ class Database:
             DatabaseAway: PostgreSQL does not answer, or went away.
         """
         with _as_away(asyncpg.InterfaceError):
-            async with self.engine.connect() as connection:
-                yield await driver_of(connection)
+            pooled = await self.engine.raw_connection()
+            try:
+                yield pooled.driver_connection
+            finally:
+                await greenlet_spawn(pooled.close)
 
     async def close(self) -> None:
         """Closes every pooled connection."""

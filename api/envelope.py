@@ -5,12 +5,12 @@ Plain ASGI, outermost of our code: whatever fails inside is answered here, and n
 
 import re
 import time
+from collections.abc import Sequence
 from typing import Final
 from uuid import uuid4
 
 import structlog
 from prometheus_client import CollectorRegistry, Histogram
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,15 +23,16 @@ LARGEST_BODY: Final = 1024 * 1024
 FILE_PATHS: Final = ("/files/upload/", "/api/v1/firmware")
 """Bodies that are written to disk as they come; their limit is LARGEST_FILE_MIB, with room for a form around it."""
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
-SECURITY_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "X-Frame-Options": "DENY",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
+REQUEST_ID_HEADER: Final = b"x-request-id"
+SECURITY_HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; base-uri 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
 """Where the answer has the header already, it stays: the docs have a policy of their own."""
-OVER_TLS: Final = {"Strict-Transport-Security": "max-age=31536000"}
+OVER_TLS: Final = (*SECURITY_HEADERS, (b"strict-transport-security", b"max-age=31536000"))
 """RFC 6797 7.2: never over plain HTTP; a trusted proxy says which it was."""
 QUIET: Final = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: not worth a log line while they succeed."""
@@ -59,22 +60,22 @@ class Envelope:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        request_id = _request_id(Headers(scope=scope).get("x-request-id", ""))
+        sent = dict(reversed(scope["headers"]))  # of several the first
+        request_id = _request_id(sent.get(REQUEST_ID_HEADER, b"").decode("latin-1"))
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        headers = SECURITY_HEADERS | OVER_TLS if scope["scheme"] == "https" else SECURITY_HEADERS
-        answer = _Answer(send, request_id, headers)
+        answer = _Answer(send, request_id, OVER_TLS if scope["scheme"] == "https" else SECURITY_HEADERS)
         began = time.perf_counter()
         try:
-            await self._answer(scope, receive, answer)
+            await self._answer(scope, receive, answer, _length(sent.get(b"content-length", b"0")))
         finally:
             self._record(scope, answer.status, time.perf_counter() - began)
 
-    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer") -> None:
+    async def _answer(self, scope: Scope, receive: Receive, answer: "_Answer", announced: int) -> None:
         try:
             limit = self.largest_file if scope["path"].startswith(FILE_PATHS) else LARGEST_BODY
-            if _announced_length(scope) > limit:
+            if announced > limit:
                 raise TooLarge(f"The body is larger than {limit} bytes.")
             await self.app(scope, _Limited(receive, limit).receive, answer.send)
         except ApiError as error:
@@ -105,7 +106,7 @@ class Envelope:
 class _Answer:
     """Sends on what the application answers, with our headers."""
 
-    def __init__(self, send: Send, request_id: str, headers: dict[str, str]) -> None:
+    def __init__(self, send: Send, request_id: str, headers: Sequence[tuple[bytes, bytes]]) -> None:
         self._send = send
         self._headers = headers
         self.request_id = request_id
@@ -114,10 +115,10 @@ class _Answer:
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            headers = MutableHeaders(scope=message)
-            headers["X-Request-Id"] = self.request_id
-            for name, value in self._headers.items():
-                headers.setdefault(name, value)
+            given = [header for header in message.get("headers", ()) if header[0] != REQUEST_ID_HEADER]
+            names = {name for name, _ in given}
+            missing = [header for header in self._headers if header[0] not in names]
+            message["headers"] = [*given, *missing, (REQUEST_ID_HEADER, self.request_id.encode())]
         await self._send(message)
 
 
@@ -141,6 +142,5 @@ def _request_id(offered: str) -> str:
     return offered if REQUEST_ID.fullmatch(offered) else uuid4().hex
 
 
-def _announced_length(scope: Scope) -> int:
-    text = Headers(scope=scope).get("content-length", "0")
-    return int(text) if text.isdecimal() and len(text) < 20 else 0
+def _length(text: bytes) -> int:
+    return int(text) if text.isdigit() and len(text) < 20 else 0

@@ -5,7 +5,7 @@ A cursor is opaque to callers: the sort key of the last row that they saw.
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -14,10 +14,11 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Row, Select, Subquery, tuple_, union_all
+from sqlalchemy import ColumnElement, Row, Select, Subquery, bindparam, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Invalid
+from api.prepared import Connection, Prepared, slot
 
 Item = TypeVar("Item")
 DEFAULT_LIMIT = 50
@@ -65,33 +66,81 @@ async def read_page(
     Raises:
         Invalid: the cursor is not one of this list.
     """
-    rows = (await connection.execute(_limited(statement, key, paging, ascending=ascending))).all()
+    kinds = [column.type.python_type for column in key]
+    after = None if paging.cursor is None else decode_cursor(paging.cursor, kinds)
+    limited = _limited(statement, key, after, paging.limit + 1, ascending=ascending)
+    rows = (await connection.execute(limited)).all()
     if len(rows) <= paging.limit:
         return rows, None
     kept = rows[: paging.limit]
     return kept, encode_cursor([kept[-1]._mapping[column] for column in key])
 
 
-def merged(parts: Sequence[Select[Any]], key: Sequence[ColumnElement[Any]], paging: PageRequest) -> Subquery:
-    """Of disjoint lists as many rows as one page of all of them may need: `read_page` of what is joined to it.
+class Window:
+    """Which rows of a list one page needs: where it begins and how many, as slots of its statement."""
 
-    Each part is read along an index of its own. Of an OR PostgreSQL would read all that is somebody's, or walk past
-    all that is not.
+    def __init__(self, key: Sequence[ColumnElement[Any]], *, is_first: bool, ascending: bool) -> None:
+        self._key = key
+        self._after = None if is_first else [bindparam(f"after_{n}", type_=each.type) for n, each in enumerate(key)]
+        self._ascending = ascending
 
-    Raises:
-        Invalid: the cursor is not one of this list.
-    """
-    return union_all(*(_limited(part, key, paging) for part in parts)).subquery()
+    def of(self, statement: Select[Any]) -> Select[Any]:
+        """So much of `statement`, whose columns include those of the key."""
+        return _limited(statement, self._key, self._after, slot("rows", int), ascending=self._ascending)
+
+    def of_all(self, parts: Sequence[Select[Any]]) -> Subquery:
+        """Of disjoint lists as many rows as one page of all of them may need, to be joined to what the page shows.
+
+        Each part is read along an index of its own. Of an OR PostgreSQL would read all that is somebody's, or walk
+        past all that is not.
+        """
+        return union_all(*(self.of(part) for part in parts)).subquery()
+
+
+class Listing:
+    """A list that is asked for often: its statement is built once, and not for each page. It orders by a unique key."""
+
+    def __init__(
+        self,
+        build: Callable[[Window], Select[Any]],
+        key: Sequence[ColumnElement[Any]],
+        *,
+        ascending: bool = False,
+    ) -> None:
+        self._kinds = [column.type.python_type for column in key]
+        self._names = [str(column.key) for column in key]
+        windows = [Window(key, is_first=is_first, ascending=ascending) for is_first in (True, False)]
+        self._first, self._later = (Prepared(window.of(build(window))) for window in windows)
+
+    async def page(
+        self, connection: Connection, paging: PageRequest, values: Mapping[str, object]
+    ) -> tuple[Sequence[Row[Any]], str | None]:
+        """One page, with `values` in the slots of its statement.
+
+        Raises:
+            Invalid: the cursor is not one of this list.
+        """
+        last = [] if paging.cursor is None else decode_cursor(paging.cursor, self._kinds)
+        after = {f"after_{n}": value for n, value in enumerate(last)}
+        statement = self._later if last else self._first
+        rows = await statement.fetch(connection, {**values, **after, "rows": paging.limit + 1})
+        if len(rows) <= paging.limit:
+            return rows, None
+        return rows[: paging.limit], encode_cursor([rows[paging.limit - 1]._mapping[name] for name in self._names])
 
 
 def _limited(
-    statement: Select[Any], key: Sequence[ColumnElement[Any]], paging: PageRequest, *, ascending: bool = False
+    statement: Select[Any],
+    key: Sequence[ColumnElement[Any]],
+    after: Sequence[object] | None,
+    rows: int,
+    *,
+    ascending: bool,
 ) -> Select[Any]:
-    if paging.cursor is not None:
-        last = tuple_(*decode_cursor(paging.cursor, [column.type.python_type for column in key]))
-        statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
+    if after is not None:
+        statement = statement.where(tuple_(*key) > tuple_(*after) if ascending else tuple_(*key) < tuple_(*after))
     order = [column.asc() if ascending else column.desc() for column in key]
-    return statement.order_by(*order).limit(paging.limit + 1)
+    return statement.order_by(*order).limit(rows)
 
 
 def encode_cursor(values: Sequence[object]) -> str:

@@ -81,7 +81,7 @@ def _document(kind: type[ApiError], detail: str, path: str, request_id: str) -> 
 
 
 def install_handlers(app: FastAPI) -> None:
-    """Makes every error of `app` a problem document."""
+    """Makes every error of `app` a problem document. Handlers are coroutines: for others Starlette takes a thread."""
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_exception)
@@ -93,12 +93,12 @@ def _respond(request: Request, error: ApiError) -> Response:
     return problem_response(error, request.url.path, request.state.request_id)
 
 
-def _on_api_error(request: Request, error: Exception) -> Response:
+async def _on_api_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)  # noqa: S101 - the handler is registered for this class
     return _respond(request, error)
 
 
-def _on_validation_error(request: Request, error: Exception) -> Response:
+async def _on_validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the handler is registered for this class
     if any(each["loc"][0] == "path" for each in error.errors()) and _documented_methods(request):
         return _method_not_allowed(request)  # such as PATCH /grants/received, which names no grant
@@ -121,7 +121,7 @@ def _printable(value: str) -> str:
     return value.encode("utf-8", "backslashreplace").decode()
 
 
-def _on_http_exception(request: Request, error: Exception) -> Response:
+async def _on_http_exception(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the handler is registered for this class
     if error.status_code == MethodNotAllowed.status:
         return _method_not_allowed(request)
@@ -147,12 +147,12 @@ def _documented_methods(request: Request) -> list[str]:
     return [method.upper() for method in request.app.openapi()["paths"].get(request.url.path, {})]
 
 
-def _on_redis_error(request: Request, error: Exception) -> Response:
+async def _on_redis_error(request: Request, error: Exception) -> Response:
     log.warning("redis is away", error=type(error).__name__)
     return _respond(request, RedisAway())
 
 
-def _on_disconnect(request: Request, _error: Exception) -> Response:
+async def _on_disconnect(request: Request, _error: Exception) -> Response:
     """Nobody reads this any more; it keeps our log and our metrics free of an error that is not ours."""
     return _respond(request, BadRequest("The caller left before the body was whole."))
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from types import UnionType
 from typing import Annotated, Final, ParamSpec, TypeVar, Union, get_args, get_origin
 
+import asyncpg
 from fastapi import Depends, Request
 from pydantic import (
     AfterValidator,
@@ -63,6 +64,11 @@ async def _bus(request: Request) -> Bus:
     return bus
 
 
+async def _reading(database: Annotated[Database, Depends(_database)]) -> AsyncIterator[asyncpg.Connection]:
+    async with database.reading() as connection:
+        yield connection
+
+
 async def _transaction(database: Annotated[Database, Depends(_database)]) -> AsyncIterator[AsyncConnection]:
     async with database.transaction() as connection:
         yield connection
@@ -72,6 +78,8 @@ Now = Annotated[datetime, Depends(_now)]
 CurrentSettings = Annotated[Settings, Depends(_settings)]
 CurrentDatabase = Annotated[Database, Depends(_database)]
 CurrentBus = Annotated[Bus, Depends(_bus)]
+Reading = Annotated[asyncpg.Connection, Depends(_reading, scope="function")]
+"""For what is only looked at: each query is one round trip, and sees what is committed when it begins."""
 # scope "function": the commit happens before the answer is sent, so that a failed commit is a 503, not a false 201
 Transaction = Annotated[AsyncConnection, Depends(_transaction, scope="function")]
 

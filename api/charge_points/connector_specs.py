@@ -1,5 +1,6 @@
 """What each connector is, as its owner says it: queries. What it does now is `operations`'s; nothing here commits."""
 
+from functools import cache
 from typing import Any
 from uuid import UUID
 
@@ -8,13 +9,19 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import NotFound
+from api.prepared import Connection, Prepared, slot
 from api.schema import connector_specs
 
 
-async def read_all(connection: AsyncConnection, charge_point_id: UUID) -> dict[int, Row[Any]]:
+async def read_all(connection: Connection, charge_point_id: UUID) -> dict[int, Row[Any]]:
     """The specs of a charge point by connector."""
-    query = select(connector_specs).where(connector_specs.c.charge_point_id == charge_point_id)
-    return {row.connector_id: row for row in await connection.execute(query)}
+    rows = await _specs().fetch(connection, {"charge_point_id": charge_point_id})
+    return {row.connector_id: row for row in rows}
+
+
+@cache
+def _specs() -> Prepared:
+    return Prepared(select(connector_specs).where(connector_specs.c.charge_point_id == slot("charge_point_id", UUID)))
 
 
 async def put(

@@ -5,6 +5,7 @@ import secrets
 import string
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,9 +17,10 @@ from api.accounting.tariff import energy_price_e4, flat_tariff, tariff_from_json
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
-from api.paging import PageRequest, read_page
+from api.paging import Listing, PageRequest
+from api.prepared import Connection, Prepared, slot
 from api.schema import charge_points, connectors, transactions
-from api.sharing.access import GUEST, find_controlled, is_listed, is_visible, role_of
+from api.sharing.access import GUEST, any_caller, find_controlled, is_listed, is_visible, role_of
 from api.tariffs.in_force import beside_charge_points
 from api.tariffs.operations import set_own_price
 
@@ -80,32 +82,43 @@ async def create(
     raise Conflict("This identity is taken by another charge point.")
 
 
-def _overview(caller: Caller, now: datetime) -> Select[Any]:
-    """What a caller sees of charge points, with the tariff in force for the caller."""
+def _overview(role: str) -> Select[Any]:
+    """What a caller of this role sees of charge points, with the tariff in force for the caller; with slots."""
+    caller, now = any_caller(role), slot("now", datetime)
     tariff = beside_charge_points(caller.user_id, now)
     columns = select(charge_points, role_of(caller, now).label("role"), *tariff.c)
     return columns.select_from(charge_points.outerjoin(tariff, true())).where(is_visible(caller, now))
 
 
-async def find(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
+async def find(connection: Connection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
     """One charge point.
 
     Raises:
         NotFound: the caller does not see it.
     """
-    query = _overview(caller, now).where(charge_points.c.id == charge_point_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    values = {"user_id": caller.user_id, "charge_point_id": charge_point_id, "now": now}
+    row = await _one(caller.role).first(connection, values)
     if row is None:
         raise NotFound
     return row
 
 
+@cache
+def _one(role: str) -> Prepared:
+    return Prepared(_overview(role).where(charge_points.c.id == slot("charge_point_id", UUID)))
+
+
 async def list_visible(
-    connection: AsyncConnection, caller: Caller, now: datetime, paging: PageRequest
+    connection: Connection, caller: Caller, now: datetime, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The caller's own charge points and those shared with them, newest first; operators list all."""
-    query = _overview(caller, now).where(is_listed(caller, now))
-    return await read_page(connection, query, [charge_points.c.created_at, charge_points.c.id], paging)
+    return await _listing(caller.role).page(connection, paging, {"user_id": caller.user_id, "now": now})
+
+
+@cache
+def _listing(role: str) -> Listing:
+    query = _overview(role).where(is_listed(any_caller(role), slot("now", datetime)))
+    return Listing(lambda _: query, [charge_points.c.created_at, charge_points.c.id])
 
 
 async def edit(
@@ -172,18 +185,28 @@ async def delete(connection: AsyncConnection, caller: Caller, charge_point_id: U
     await connection.execute(update(charge_points).where(this).values(deleted_at=now))
 
 
-async def list_connectors(connection: AsyncConnection, charge_point_id: UUID) -> Sequence[Row[Any]]:
+async def list_connectors(connection: Connection, charge_point_id: UUID) -> Sequence[Row[Any]]:
     """The newest committed status of each connector."""
-    query = select(connectors).where(connectors.c.charge_point_id == charge_point_id)
-    return (await connection.execute(query.order_by(connectors.c.connector_id))).all()
+    return await _statuses().fetch(connection, {"charge_point_id": charge_point_id})
 
 
-async def running_transactions(connection: AsyncConnection, caller: Caller, charge_point: Row[Any]) -> dict[int, UUID]:
+@cache
+def _statuses() -> Prepared:
+    query = select(connectors).where(connectors.c.charge_point_id == slot("charge_point_id", UUID))
+    return Prepared(query.order_by(connectors.c.connector_id))
+
+
+async def running_transactions(connection: Connection, caller: Caller, charge_point: Row[Any]) -> dict[int, UUID]:
     """Public ids of the running transactions by connector; a guest sees only their own."""
-    query = select(transactions.c.connector_id, transactions.c.public_id).where(
-        transactions.c.charge_point_id == charge_point.id, transactions.c.status == "active"
-    )
-    if charge_point.role == GUEST:
-        query = query.where(transactions.c.driver_id == caller.user_id)
-    rows = await connection.execute(query.order_by(transactions.c.started_at))
+    values = {"charge_point_id": charge_point.id, "user_id": caller.user_id}
+    rows = await _running(charge_point.role == GUEST).fetch(connection, values)
     return {row.connector_id: row.public_id for row in rows}
+
+
+@cache
+def _running(is_guest: bool) -> Prepared:
+    query = select(transactions.c.connector_id, transactions.c.public_id).where(
+        transactions.c.charge_point_id == slot("charge_point_id", UUID), transactions.c.status == "active"
+    )
+    own = transactions.c.driver_id == slot("user_id", UUID)
+    return Prepared((query.where(own) if is_guest else query).order_by(transactions.c.started_at))

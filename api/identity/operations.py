@@ -161,6 +161,12 @@ async def find_caller(connection: asyncpg.Connection, user_id: UUID, session_id:
     return role
 
 
+async def find_language(connection: asyncpg.Connection, user_id: UUID) -> str:
+    """In which language a caller reads."""
+    language: str = await connection.fetchval("select language from users where id = $1", user_id)
+    return language
+
+
 async def _add_refresh_token(connection: AsyncConnection, session_id: UUID, now: datetime, lifetime: timedelta) -> str:
     token = tokens.new_refresh_token()
     values = {"digest": tokens.digest(token), "session_id": session_id, "expires_at": now + lifetime}

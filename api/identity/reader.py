@@ -16,9 +16,9 @@ async def _reader_language(
     lang: Annotated[Language | None, Query(description="without it Accept-Language, or else the account's")] = None,
     accept_language: Annotated[str, Header(description="`cs` and `en` are known")] = "",
 ) -> Language:
-    async with database.transaction() as connection:
-        user = await operations.find_user(connection, caller.user_id)
-    return choose_language(lang, accept_language, user.language)
+    async with database.reading() as connection:
+        own = await operations.find_language(connection, caller.user_id)
+    return choose_language(lang, accept_language, own)
 
 
 ReaderLanguage = Annotated[Language, Depends(_reader_language)]

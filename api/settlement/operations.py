@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import date
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, case, func, or_, select
+from sqlalchemy import Row, Select, case, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.credit import balances
 from api.database import raw
 from api.errors import Conflict, NotFound
 from api.identity.caller import Caller
-from api.paging import PageRequest, merged, read_page
+from api.paging import Listing, PageRequest, Window
+from api.prepared import Connection, Prepared, slot
 from api.schema import (
     bookings,
     charge_points,
@@ -27,6 +29,7 @@ from api.settlement.statement import Entry, Section, make_sections
 
 MOST_LINES: Final = 20_000
 """Of a statement, which is made in memory."""
+ACCOUNT: Final = slot("account_id", UUID)
 SIDES: Final = (transfers.c.credit_account_id, transfers.c.debit_account_id)
 BOOKED: Final = "booked_on >= $2 and booked_on < $3"
 ENTRIES: Final = f"""
@@ -69,17 +72,21 @@ async def list_accounts(connection: AsyncConnection, caller: Caller) -> Sequence
     return (await connection.execute(query)).all()
 
 
-async def find_account(connection: AsyncConnection, caller: Caller, account_id: UUID) -> Row[Any]:
+async def find_account(connection: Connection, caller: Caller, account_id: UUID) -> Row[Any]:
     """One account; operators find everybody's.
 
     Raises:
         NotFound: the caller does not see it.
     """
-    query = select(ledger_accounts).where(ledger_accounts.c.id == account_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    row = await _account().first(connection, {"account_id": account_id})
     if row is None or not (caller.is_operator or row.user_id == caller.user_id):
         raise NotFound
     return row
+
+
+@cache
+def _account() -> Prepared:
+    return Prepared(select(ledger_accounts).where(ledger_accounts.c.id == ACCOUNT))
 
 
 async def read_balances(connection: AsyncConnection, account_id: UUID, before: date | None = None) -> dict[str, int]:
@@ -88,13 +95,21 @@ async def read_balances(connection: AsyncConnection, account_id: UUID, before: d
 
 
 async def list_transfers(
-    connection: AsyncConnection, account_id: UUID, paging: PageRequest
+    connection: Connection, account_id: UUID, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The transfers of an account, by the day on which they are booked, newest first."""
-    key = [transfers.c.booked_on, transfers.c.id]
-    sides = [select(transfers.c.id).where(side == account_id) for side in SIDES]
-    page = merged(sides, key, paging)
-    return await read_page(connection, _entries(account_id).join(page, page.c.id == transfers.c.id), key, paging)
+    return await _transfers().page(connection, paging, {"account_id": account_id})
+
+
+@cache
+def _transfers() -> Listing:
+    sides = [select(transfers.c.id).where(side == ACCOUNT) for side in SIDES]
+
+    def build(window: Window) -> Select[Any]:
+        page = window.of_all(sides)
+        return _entries().join(page, page.c.id == transfers.c.id)
+
+    return Listing(build, [transfers.c.booked_on, transfers.c.id])
 
 
 async def read_holder(connection: AsyncConnection, account: Row[Any]) -> str:
@@ -132,12 +147,8 @@ def as_entry(row: Row[Any]) -> Entry:
     )
 
 
-def _signed(account_id: UUID) -> ColumnElement[int]:
+def _entries() -> Select[Any]:
     amount = transfers.c.amount_minor
-    return case((transfers.c.credit_account_id == account_id, amount), else_=-amount)
-
-
-def _entries(account_id: UUID) -> Select[Any]:
     place = func.coalesce(transactions.c.charge_point_id, bookings.c.charge_point_id)
     joined = (
         transfers.outerjoin(settlements, settlements.c.id == transfers.c.settlement_id)
@@ -147,9 +158,8 @@ def _entries(account_id: UUID) -> Select[Any]:
         .outerjoin(charge_points, charge_points.c.id == place)
     )
     return select(
-        transfers,
-        _signed(account_id).label("signed_minor"),
-        settlements.c.revision,
+        *(transfers.c[name] for name in ("id", "public_id", "booked_on", "kind", "is_reversal", "currency")),
+        case((transfers.c.credit_account_id == ACCOUNT, amount), else_=-amount).label("signed_minor"),
         transactions.c.public_id.label("transaction_id"),
         func.coalesce(charge_points.c.name, "").label("charge_point_name"),
     ).select_from(joined)

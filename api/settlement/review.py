@@ -4,15 +4,17 @@ A reason without words here gets none, and no suggestion: a person must look.
 """
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from sqlalchemy import Row, func, literal_column, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting import plausibility
 from api.documents.languages import Words, marked
 from api.identity.caller import Caller
-from api.paging import PageRequest, read_page
+from api.paging import Listing, PageRequest
+from api.prepared import Connection, slot
 from api.schema import charge_points, transactions
 from api.transactions import held
 
@@ -48,6 +50,11 @@ REASONS: Final[dict[str, tuple[str, Suggestion]]] = {
         marked("There is nobody to bill, or its record does not add up."), "waive"),
 }  # fmt: skip
 
+LISTED: Final = (
+    *("id", "public_id", "charge_point_id", "connector_id", "status", "started_at", "stopped_at", "meter_start_wh"),
+    *("meter_stop_wh", "energy_wh", "currency", "total_minor", "held_reasons"),
+)
+
 
 def explain(reason: str, words: Words) -> str:
     """Why a session waits; the reason itself where it has no words."""
@@ -64,15 +71,20 @@ def suggest(reasons: Sequence[str]) -> Suggestion | None:
 
 
 async def list_held(
-    connection: AsyncConnection, caller: Caller, paging: PageRequest
+    connection: Connection, caller: Caller, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The held sessions about which the caller decides, by their start, newest first."""
+    return await _listing(caller.is_operator).page(connection, paging, {"user_id": caller.user_id})
+
+
+@cache
+def _listing(operator: bool) -> Listing:
     table = transactions
     query = (
-        select(table, charge_points.c.name.label("charge_point_name"))
+        select(*(table.c[name] for name in LISTED), charge_points.c.name.label("charge_point_name"))
         .join(charge_points, charge_points.c.id == table.c.charge_point_id)
         .where(func.cardinality(table.c.held_reasons) > literal_column("0"))
     )
-    if not caller.is_operator:
-        query = query.where(table.c.owner_id == caller.user_id)
-    return await read_page(connection, query, [table.c.started_at, table.c.id], paging)
+    if not operator:
+        query = query.where(table.c.owner_id == slot("user_id", UUID))
+    return Listing(lambda _: query, [table.c.started_at, table.c.id])

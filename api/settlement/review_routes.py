@@ -14,7 +14,7 @@ from api.identity.caller import CurrentCaller
 from api.identity.reader import ReaderLanguage
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Transaction
+from api.request import Reading
 from api.settlement import review
 
 router = APIRouter(prefix="/api/v1/held-sessions", tags=["books"])
@@ -83,10 +83,10 @@ class HeldSessionPage(Page[HeldSession]):
 
 @router.get("", summary="List the sessions that wait for a decision", responses=problem_docs())
 async def list_held_sessions(
-    *, caller: CurrentCaller, language: ReaderLanguage, transaction: Transaction, paging: Paging
+    *, caller: CurrentCaller, language: ReaderLanguage, reading: Reading, paging: Paging
 ) -> HeldSessionPage:
     """Held sessions at what was the caller's charge point then, for operators all, with reasons and a suggestion."""
-    rows, cursor = await review.list_held(transaction, caller, paging)
+    rows, cursor = await review.list_held(reading, caller, paging)
     words = words_of(language)
     return HeldSessionPage(items=[_held(row, words) for row in rows], next_cursor=cursor)
 

@@ -19,7 +19,7 @@ from api.identity.caller import CurrentCaller
 from api.identity.reader import ReaderLanguage
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import CurrentDatabase, Day, Now, Transaction
+from api.request import CurrentDatabase, Day, Now, Reading, Transaction
 from api.settlement import operations, statement_pdf
 from api.settlement.statement import Entry, Section, to_csv
 
@@ -183,14 +183,12 @@ async def read_account(account_id: UUID, caller: CurrentCaller, transaction: Tra
 
 
 @router.get("/{account_id}/transfers", summary="List the transfers of an account", responses=problem_docs(NotFound))
-async def list_transfers(
-    account_id: UUID, caller: CurrentCaller, transaction: Transaction, paging: Paging
-) -> TransferPage:
+async def list_transfers(account_id: UUID, caller: CurrentCaller, reading: Reading, paging: Paging) -> TransferPage:
     """What came in and went out, newest first."""
-    await operations.find_account(transaction, caller, account_id)
-    rows, cursor = await operations.list_transfers(transaction, account_id, paging)
-    items = [Transfer(**_fields(operations.as_entry(row))) for row in rows]
-    return TransferPage(items=items, next_cursor=cursor)
+    await operations.find_account(reading, caller, account_id)
+    rows, cursor = await operations.list_transfers(reading, account_id, paging)
+    items = [_fields(operations.as_entry(row)) for row in rows]
+    return TransferPage.model_validate({"items": items, "next_cursor": cursor})
 
 
 @router.get(

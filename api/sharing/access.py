@@ -6,15 +6,16 @@ What a caller may not see does not exist for them (404); what they see but may n
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import NotAllowed, NotFound
 from api.identity.caller import Caller
+from api.prepared import Connection, Prepared, slot
 from api.schema import charge_points, grants, group_members
 
 OWNER: Final = "owner"
@@ -99,24 +100,32 @@ def _is_granted(caller: Caller, now: datetime, *, and_public: bool = True) -> Co
     return or_(given, public)
 
 
-async def find_visible(connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
+async def find_visible(connection: Connection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
     """The charge point, with `role`.
 
     Raises:
         NotFound: the caller does not see it.
     """
-    query = select(charge_points, role_of(caller, now).label("role")).where(
-        charge_points.c.id == charge_point_id, is_visible(caller, now)
-    )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    values = {"user_id": caller.user_id, "charge_point_id": charge_point_id, "now": now}
+    row = await _visible(caller.role).first(connection, values)
     if row is None:
         raise NotFound
     return row
 
 
-async def find_controlled(
-    connection: AsyncConnection, caller: Caller, charge_point_id: UUID, now: datetime
-) -> Row[Any]:
+def any_caller(role: str) -> Caller:
+    """Stands for whoever asks with this role, in a prepared statement: `user_id` is a slot."""
+    return Caller(slot("user_id", UUID), slot("session_id", UUID), role)
+
+
+@cache
+def _visible(role: str) -> Prepared:
+    caller, now = any_caller(role), slot("now", datetime)
+    query = select(charge_points, role_of(caller, now).label("role"))
+    return Prepared(query.where(charge_points.c.id == slot("charge_point_id", UUID), is_visible(caller, now)))
+
+
+async def find_controlled(connection: Connection, caller: Caller, charge_point_id: UUID, now: datetime) -> Row[Any]:
     """The charge point of an owner or operator.
 
     Raises:

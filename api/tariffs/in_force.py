@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import ColumnClause, FromClause, column, text
+from sqlalchemy import BindParameter, ColumnClause, FromClause, bindparam, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -126,9 +126,14 @@ async def price_for(
 
 
 def beside_charge_points(user_id: UUID, now: datetime) -> FromClause:
-    """The same for each row of `charge_points` in a query: its currency, elements and terms."""
+    """The same for each row of `charge_points` in a query: its currency, elements and terms.
+
+    Slots of a prepared statement are to be called `user_id` and `now`.
+    """
     here, at = "charge_points.id", "cast(:now as timestamptz)"
     grant = GRANT.format(charge_point_id=here, user_id="cast(:user_id as uuid)", at=at)
     rule = RULE.format(charge_point_id=here, grant_id=f"({grant})", at=at, late="interval '0'")
     columns: tuple[ColumnClause[Any], ...] = (column("currency"), column("elements", JSONB), column("terms", JSONB))
-    return text(rule).bindparams(now=now, user_id=user_id).columns(*columns).lateral("tariff")
+    values: dict[str, object] = {"now": now, "user_id": user_id}
+    binds = [value if isinstance(value, BindParameter) else bindparam(name, value) for name, value in values.items()]
+    return text(rule).bindparams(*binds).columns(*columns).lateral("tariff")

@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Column, ColumnElement, Row, Select, func, literal_column, or_, select, true
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Column, Row, Select, func, literal_column, or_, select
 
 from api.errors import NotFound
 from api.identity.caller import Caller
-from api.paging import PageRequest, merged, read_page
+from api.paging import Listing, PageRequest, Window
+from api.prepared import Connection, Prepared, slot
 from api.schema import charge_points, meter_values, transactions
 
 
@@ -35,6 +36,19 @@ LISTED: Final = tuple(
     )
 )
 """What a list shows; some of the others are large."""
+OWNED: Final = transactions.c.owner_id == slot("user_id", UUID)
+DRIVEN: Final = transactions.c.driver_id == slot("user_id", UUID)
+"""Who owned the charge point at the start sees the session, also after a hand-over; drivers what they charged."""
+HELD: Final = {
+    True: func.cardinality(transactions.c.held_reasons) > literal_column("0"),
+    False: func.cardinality(transactions.c.held_reasons) <= literal_column("0"),
+}
+CONDITIONS: Final = {
+    "charge_point_id": transactions.c.charge_point_id == slot("charge_point_id", UUID),
+    "status": transactions.c.status == slot("status", str),
+    "since": transactions.c.started_at >= slot("since", datetime),
+    "until": transactions.c.started_at < slot("until", datetime),
+}
 
 
 def _select(columns: Iterable[Column[Any]] = transactions.c) -> Select[Any]:
@@ -42,64 +56,63 @@ def _select(columns: Iterable[Column[Any]] = transactions.c) -> Select[Any]:
     return select(*columns, charge_points.c.name.label("charge_point_name")).select_from(joined)
 
 
-def _is_visible(caller: Caller) -> ColumnElement[bool]:
-    """Who owned the charge point at the start sees the session, also after a hand-over; drivers what they charged."""
-    if caller.is_operator:
-        return true()
-    return or_(transactions.c.owner_id == caller.user_id, transactions.c.driver_id == caller.user_id)
-
-
 async def list_visible(
-    connection: AsyncConnection, caller: Caller, wanted: TransactionFilter, paging: PageRequest
+    connection: Connection, caller: Caller, wanted: TransactionFilter, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The transactions that a caller sees, by their start, newest first."""
+    values = {name: getattr(wanted, name) for name in TransactionFilter.__slots__}
+    given = tuple(name for name, value in values.items() if value is not None)
+    listing = _listing(caller.is_operator, given, wanted.held)
+    return await listing.page(connection, paging, {**values, "user_id": caller.user_id})
+
+
+@cache
+def _listing(operator: bool, given: tuple[str, ...], held: bool | None) -> Listing:
+    """For each set of filters; who asks, and the values, are slots."""
     table = transactions
-    key = [table.c.started_at, table.c.id]
-    if caller.is_operator:
-        return await read_page(connection, _select(LISTED).where(*_conditions(wanted)), key, paging)
-    mine = select(table.c.id).where(*_conditions(wanted))
-    owned, driven = table.c.owner_id == caller.user_id, table.c.driver_id == caller.user_id
-    page = merged([mine.where(owned), mine.where(driven, ~owned)], key, paging)
-    return await read_page(connection, _select(LISTED).join(page, page.c.id == table.c.id), key, paging)
+    conditions = [CONDITIONS[name] for name in given if name != "held"] + ([] if held is None else [HELD[held]])
+
+    def build(window: Window) -> Select[Any]:
+        if operator:
+            return _select(LISTED).where(*conditions)
+        mine = select(table.c.id).where(*conditions)
+        page = window.of_all([mine.where(OWNED), mine.where(DRIVEN, ~OWNED)])
+        return _select(LISTED).join(page, page.c.id == table.c.id)
+
+    return Listing(build, [table.c.started_at, table.c.id])
 
 
-def _conditions(wanted: TransactionFilter) -> list[ColumnElement[bool]]:
-    table = transactions
-    found: list[ColumnElement[bool]] = []
-    if wanted.charge_point_id is not None:
-        found.append(table.c.charge_point_id == wanted.charge_point_id)
-    if wanted.status is not None:
-        found.append(table.c.status == wanted.status)
-    if wanted.held is not None:
-        held = func.cardinality(table.c.held_reasons) > literal_column("0")
-        found.append(held if wanted.held else ~held)
-    if wanted.since is not None:
-        found.append(table.c.started_at >= wanted.since)
-    if wanted.until is not None:
-        found.append(table.c.started_at < wanted.until)
-    return found
-
-
-async def find(connection: AsyncConnection, caller: Caller, public_id: UUID) -> Row[Any]:
+async def find(connection: Connection, caller: Caller, public_id: UUID) -> Row[Any]:
     """One transaction.
 
     Raises:
         NotFound: the caller does not see it.
     """
-    query = _select().where(_is_visible(caller), transactions.c.public_id == public_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    row = await _one(caller.is_operator).first(connection, {"user_id": caller.user_id, "public_id": public_id})
     if row is None:
         raise NotFound
     return row
 
 
+@cache
+def _one(operator: bool) -> Prepared:
+    query = _select().where(transactions.c.public_id == slot("public_id", UUID))
+    return Prepared(query if operator else query.where(or_(OWNED, DRIVEN)))
+
+
 async def list_meter_values(
-    connection: AsyncConnection, transaction: Row[Any], paging: PageRequest
+    connection: Connection, transaction: Row[Any], paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The meter values of a transaction, oldest first."""
+    values = {"transaction_id": transaction.id, "charge_point_id": transaction.charge_point_id}
+    return await _meter_values().page(connection, paging, values)
+
+
+@cache
+def _meter_values() -> Listing:
     table = meter_values
     query = select(table).where(
-        table.c.transaction_id == transaction.id, table.c.charge_point_id == transaction.charge_point_id
+        table.c.transaction_id == slot("transaction_id", int),
+        table.c.charge_point_id == slot("charge_point_id", UUID),
     )
-    key = [table.c.sampled_at, table.c.connector_id, table.c.digest]
-    return await read_page(connection, query, key, paging, ascending=True)
+    return Listing(lambda _: query, [table.c.sampled_at, table.c.connector_id, table.c.digest], ascending=True)

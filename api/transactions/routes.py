@@ -1,7 +1,7 @@
 """HTTP of transactions: reading them, their meter values, and stopping one."""
 
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -19,7 +19,7 @@ from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Body, Instant, Now, Transaction
+from api.request import Body, Instant, Now, Reading, Transaction
 from api.schema import charge_points
 from api.tariffs.bodies import Cost, describe_cost
 from api.transactions import operations
@@ -135,10 +135,6 @@ class TransactionSummary(BaseModel):
     held_reasons: list[str] = Field(description="why a person must look at it before it is billed; empty: nothing")
 
 
-STORED: Final = tuple(name for name in TransactionSummary.model_fields if name not in {"id", "total"})
-"""Shown as they are stored."""
-
-
 class SessionLimits(BaseModel):
     """The most that a session may come to, frozen at its start; null: no limit. Amounts are in its currency."""
 
@@ -199,7 +195,7 @@ class StopRequest(Body):
 async def list_transactions(
     *,
     caller: CurrentCaller,
-    transaction: Transaction,
+    reading: Reading,
     paging: Paging,
     charge_point_id: Annotated[UUID | None, Query(description="only this charge point")] = None,
     status: Annotated[TransactionStatus | None, Query(description="only this status")] = None,
@@ -209,17 +205,15 @@ async def list_transactions(
 ) -> TransactionPage:
     """Sessions at the caller's charge points, and those that the caller charged elsewhere, newest first."""
     wanted = operations.TransactionFilter(charge_point_id, status, held, since, until)
-    rows, cursor = await operations.list_visible(transaction, caller, wanted, paging)
-    return TransactionPage(items=[TransactionSummary(**_fields(row)) for row in rows], next_cursor=cursor)
+    rows, cursor = await operations.list_visible(reading, caller, wanted, paging)
+    return TransactionPage.model_validate({"items": [_fields(row) for row in rows], "next_cursor": cursor})
 
 
 @router.get("/{transaction_id}", summary="Read a transaction", responses=problem_docs(NotFound))
-async def read_transaction(transaction_id: UUID, caller: CurrentCaller, transaction: Transaction) -> TransactionDetail:
+async def read_transaction(transaction_id: UUID, caller: CurrentCaller, reading: Reading) -> TransactionDetail:
     """One session with its frozen tariff and its charge detail record. For its driver and the owner."""
-    row = await operations.find(transaction, caller, transaction_id)
-    return TransactionDetail(
-        **_fields(row), tariff=row.tariff, charge_detail_record=row.charge_detail_record, limits=_limits(row)
-    )
+    row = await operations.find(reading, caller, transaction_id)
+    return TransactionDetail.model_validate(_fields(row) | {"limits": _limits(row)})
 
 
 @router.get("/{transaction_id}/cost-so-far", summary="Read the cost so far", responses=problem_docs(NotFound, Conflict))
@@ -239,12 +233,12 @@ async def read_cost_so_far(transaction_id: UUID, caller: CurrentCaller, transact
 
 @router.get("/{transaction_id}/meter-values", summary="Read meter values", responses=problem_docs(NotFound))
 async def list_meter_values(
-    *, transaction_id: UUID, caller: CurrentCaller, transaction: Transaction, paging: Paging
+    *, transaction_id: UUID, caller: CurrentCaller, reading: Reading, paging: Paging
 ) -> MeterValuePage:
     """What the meter showed during the session, oldest first."""
-    row = await operations.find(transaction, caller, transaction_id)
-    rows, cursor = await operations.list_meter_values(transaction, row, paging)
-    return MeterValuePage(items=[MeterValue.model_validate(each) for each in rows], next_cursor=cursor)
+    row = await operations.find(reading, caller, transaction_id)
+    rows, cursor = await operations.list_meter_values(reading, row, paging)
+    return MeterValuePage.model_validate({"items": [each._mapping for each in rows], "next_cursor": cursor})
 
 
 @router.post("/{transaction_id}/stop", status_code=201, summary="Stop a session", responses=SENDING)
@@ -271,11 +265,13 @@ def _limits(row: Row[Any]) -> SessionLimits:
         credit_minor=row.limit_credit_minor,
         reached=row.limit_reached,
         reached_at=row.limit_reached_at,
-        note=sentence(row._asdict()),
+        note=sentence({**row._mapping}),
     )
 
 
 def _fields(row: Row[Any]) -> dict[str, Any]:
-    stored = row._asdict()
-    total = format_minor(row.total_minor, row.currency) if row.total_minor is not None and row.currency else None
-    return {name: stored[name] for name in STORED} | {"id": row.public_id, "total": total}
+    """What is shown of a row, and more: models take what they name."""
+    stored = dict(row._mapping)
+    minor, currency = stored["total_minor"], stored["currency"]
+    total = format_minor(minor, currency) if minor is not None and currency else None
+    return {**stored, "id": stored["public_id"], "total": total}

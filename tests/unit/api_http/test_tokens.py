@@ -3,6 +3,7 @@
 import base64
 import hmac
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -11,7 +12,7 @@ import pytest
 from jose import jwe, jwt
 
 from api.errors import Unauthenticated
-from api.identity.tokens import AccessClaims, AccessTokens, Previous, check_secret
+from api.identity.tokens import MOST_VERIFIED, AccessClaims, AccessTokens, Previous, check_secret
 from api.settings import SettingsError
 from standalone.databases import REPOSITORY
 
@@ -205,3 +206,45 @@ def test_the_previous_secret_makes_no_new_tokens(changes: dict[str, Any]) -> Non
     """Whoever still has it cannot sign one that lasts."""
     with pytest.raises(Unauthenticated):
         rotated(datetime.now(UTC) + timedelta(minutes=15)).read(sign(body(**changes), OLDER))
+
+
+def expiring(tokens: AccessTokens, in_s: int) -> str:
+    return tokens.issue(CLAIMS, datetime.now(UTC) + timedelta(seconds=in_s) - tokens.lifetime)
+
+
+def test_a_token_that_was_verified_stops_to_count_when_it_expires() -> None:
+    token = expiring(TOKENS, 1)
+    with pytest.raises(Unauthenticated):
+        read_for(token, seconds=10)
+
+
+def read_for(token: str, seconds: float) -> None:
+    """Again and again."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        assert TOKENS.read(token) == CLAIMS
+
+
+def test_what_was_verified_says_nothing_about_other_tokens() -> None:
+    """Neither the same claims under another signature count, nor the same token under another secret."""
+    token = TOKENS.issue(CLAIMS, datetime.now(UTC))
+    assert TOKENS.read(token) == TOKENS.read(token) == CLAIMS
+    for other in (token[:-1], token + "A", token.rpartition(".")[0] + ".", token.upper()):
+        with pytest.raises(Unauthenticated):
+            TOKENS.read(other)
+    with pytest.raises(Unauthenticated):
+        AccessTokens(OLDER, TOKENS.issuer, TOKENS.lifetime).read(token)
+
+
+def test_only_so_many_verified_tokens_are_kept() -> None:
+    tokens = AccessTokens(SECRET, "https://voltuj.test", timedelta(minutes=15))
+    now = datetime.now(UTC)
+    first = tokens.issue(CLAIMS, now)
+    assert tokens.read(first) == CLAIMS
+    for _ in range(MOST_VERIFIED + 10):
+        assert tokens.read(tokens.issue(CLAIMS, now)) == CLAIMS
+    for _ in range(100):
+        with pytest.raises(Unauthenticated):
+            tokens.read(sign(body(), OLDER))
+    assert len(tokens._verified) == MOST_VERIFIED
+    assert tokens.read(first) == CLAIMS
