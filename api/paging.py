@@ -5,7 +5,7 @@ A cursor is opaque to callers: the sort key of the last row that they saw.
 
 import base64
 import binascii
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -40,16 +40,21 @@ class PageRequest:
     cursor: str | None = None
 
 
-async def _page_request(
-    limit: Annotated[int, Query(ge=1, le=HIGHEST_LIMIT, description="how many items at most")] = DEFAULT_LIMIT,
-    cursor: Annotated[
-        str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
-    ] = None,
-) -> PageRequest:
-    return PageRequest(limit, cursor)
+def paging_of(default: int, highest: int) -> Callable[..., Awaitable[PageRequest]]:
+    """A dependency for lists of so many items, and of so many at most."""
+
+    async def page_request(
+        limit: Annotated[int, Query(ge=1, le=highest, description="how many items at most")] = default,
+        cursor: Annotated[
+            str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
+        ] = None,
+    ) -> PageRequest:
+        return PageRequest(limit, cursor)
+
+    return page_request
 
 
-Paging = Annotated[PageRequest, Depends(_page_request)]
+Paging = Annotated[PageRequest, Depends(paging_of(DEFAULT_LIMIT, HIGHEST_LIMIT))]
 
 
 async def read_page(
