@@ -5,10 +5,10 @@ A cursor is opaque to callers: the sort key of the last row that they saw.
 
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import orjson
@@ -97,6 +97,16 @@ def _limited(
         statement = statement.where(tuple_(*key) > last if ascending else tuple_(*key) < last)
     order = [column.asc() if ascending else column.desc() for column in key]
     return statement.order_by(*order).limit(paging.limit + 1)
+
+
+ROWS: Final = (DEFAULT_LIMIT + 1, HIGHEST_LIMIT + 1)
+"""How many rows a query that is written once reads, as a number in it: with a place for a number PostgreSQL takes a
+tenth of all rows to be meant, and rather plans anew each time, which costs more than to read some rows too many."""
+
+
+def large_enough(queries: Mapping[int, str], paging: PageRequest) -> str:
+    """Of the same query for some numbers of rows, growing, the first that reads a page and one row more."""
+    return next(query for rows, query in queries.items() if rows > paging.limit)
 
 
 def encode_cursor(values: Sequence[object]) -> str:

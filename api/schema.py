@@ -863,6 +863,8 @@ transactions = Table(
         "status = 'active' and num_nonnulls(limit_energy_wh, limit_amount_minor, limit_credit_minor) > 0")),
     Index("ix_transactions_started_at_id", "started_at", "id"),
     Index("ix_transactions_held", "started_at", "id", postgresql_where=text("cardinality(held_reasons) > 0")),
+    Index("ix_transactions_owner_id_held", "owner_id", "started_at", "id",
+          postgresql_where=text("cardinality(held_reasons) > 0")),
     Index("ix_transactions_due", "id", postgresql_where=text(
         "status = 'stopped' and settled_at is null and total_minor is not null and cardinality(held_reasons) = 0")),
     comment="tariff is frozen at the start. A session with held_reasons is never billed without a person.",

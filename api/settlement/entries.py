@@ -3,7 +3,6 @@
 Queries only, one for each answer, so that all of it is of one moment. Nothing here asks who may see the account.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -11,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from api.paging import DEFAULT_LIMIT, HIGHEST_LIMIT, LARGEST_BIGINT, PageRequest, decode_cursor, encode_cursor
+from api.paging import LARGEST_BIGINT, ROWS, PageRequest, decode_cursor, encode_cursor, large_enough
 from api.settlement.statement import Entry, Totals
 
 DEFAULT_LINES: Final = 100
@@ -101,10 +100,8 @@ order by t.booked_on, t.id, totals.currency
 """  # noqa: S608 - our own words
 
 
-NEWEST: Final = {rows: _newest(rows) for rows in (DEFAULT_LIMIT + 1, HIGHEST_LIMIT + 1)}
+NEWEST: Final = {rows: _newest(rows) for rows in ROWS}
 MONTH: Final = {rows: _month(rows) for rows in (DEFAULT_LINES + 1, MOST_A_PAGE + 1, MOST_LINES + 1)}
-"""By how many rows are read: numbers in the query, for with a place instead PostgreSQL takes a tenth of all rows to be
-meant, and rather plans anew each time, which costs more than reading."""
 TOTALS: Final = 5
 """Columns of them; then comes the key within a day, then the fields of `Entry`."""
 
@@ -127,7 +124,7 @@ async def read_newest(
         Invalid: the cursor is not one of this list.
     """
     after = _after(paging, END)
-    rows = await connection.fetch(_least(NEWEST, paging), account_id, *after)
+    rows = await connection.fetch(large_enough(NEWEST, paging), account_id, *after)
     kept = rows[: paging.limit]
     entries = [Entry(*row[:-1]) for row in kept]
     return entries, encode_cursor([kept[-1]["booked_on"], kept[-1]["id"]]) if len(rows) > len(kept) else None
@@ -142,17 +139,13 @@ async def read_month(
         Invalid: the cursor is not one of this list.
     """
     after = max(_after(paging, (begins, 0)), (begins, 0))
-    rows = await connection.fetch(_least(MONTH, paging), account_id, begins, ends, *after)
+    rows = await connection.fetch(large_enough(MONTH, paging), account_id, begins, ends, *after)
     totals = {row["currency"]: Totals(*row[:TOTALS]) for row in rows}
     found = [row for row in rows if row["id"] is not None]
     kept = found[: paging.limit]
     cursor = encode_cursor([kept[-1]["booked_on"], kept[-1]["id"]]) if len(found) > len(kept) else None
     entries = [Entry(*row[TOTALS + 1 :]) for row in kept]
     return MonthPage([totals[currency] for currency in sorted(totals)], entries, cursor)
-
-
-def _least(queries: Mapping[int, str], paging: PageRequest) -> str:
-    return next(query for rows, query in queries.items() if rows > paging.limit)
 
 
 def _after(paging: PageRequest, start: tuple[date, int]) -> tuple[date, int]:
