@@ -5,10 +5,10 @@ A cursor is opaque to callers: the sort key of the last row that they saw.
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import orjson
@@ -41,16 +41,21 @@ class PageRequest:
     cursor: str | None = None
 
 
-async def _page_request(
-    limit: Annotated[int, Query(ge=1, le=HIGHEST_LIMIT, description="how many items at most")] = DEFAULT_LIMIT,
-    cursor: Annotated[
-        str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
-    ] = None,
-) -> PageRequest:
-    return PageRequest(limit, cursor)
+def paging_of(default: int, highest: int) -> Callable[..., Awaitable[PageRequest]]:
+    """A dependency for lists of so many items, and of so many at most."""
+
+    async def page_request(
+        limit: Annotated[int, Query(ge=1, le=highest, description="how many items at most")] = default,
+        cursor: Annotated[
+            str | None, Query(max_length=LONGEST_CURSOR, description="`next_cursor` of the page before")
+        ] = None,
+    ) -> PageRequest:
+        return PageRequest(limit, cursor)
+
+    return page_request
 
 
-Paging = Annotated[PageRequest, Depends(_page_request)]
+Paging = Annotated[PageRequest, Depends(paging_of(DEFAULT_LIMIT, HIGHEST_LIMIT))]
 
 
 async def read_page(
@@ -141,6 +146,16 @@ def _limited(
         statement = statement.where(tuple_(*key) > tuple_(*after) if ascending else tuple_(*key) < tuple_(*after))
     order = [column.asc() if ascending else column.desc() for column in key]
     return statement.order_by(*order).limit(rows)
+
+
+ROWS: Final = (DEFAULT_LIMIT + 1, HIGHEST_LIMIT + 1)
+"""How many rows a query that is written once reads, as a number in it: with a place for a number PostgreSQL takes a
+tenth of all rows to be meant, and rather plans anew each time, which costs more than to read some rows too many."""
+
+
+def large_enough(queries: Mapping[int, str], paging: PageRequest) -> str:
+    """Of the same query for some numbers of rows, growing, the first that reads a page and one row more."""
+    return next(query for rows, query in queries.items() if rows > paging.limit)
 
 
 def encode_cursor(values: Sequence[object]) -> str:

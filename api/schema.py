@@ -863,6 +863,8 @@ transactions = Table(
         "status = 'active' and num_nonnulls(limit_energy_wh, limit_amount_minor, limit_credit_minor) > 0")),
     Index("ix_transactions_started_at_id", "started_at", "id"),
     Index("ix_transactions_held", "started_at", "id", postgresql_where=text("cardinality(held_reasons) > 0")),
+    Index("ix_transactions_owner_id_held", "owner_id", "started_at", "id",
+          postgresql_where=text("cardinality(held_reasons) > 0")),
     Index("ix_transactions_due", "id", postgresql_where=text(
         "status = 'stopped' and settled_at is null and total_minor is not null and cardinality(held_reasons) = 0")),
     comment="tariff is frozen at the start. A session with held_reasons is never billed without a person.",
@@ -1112,8 +1114,10 @@ transfers = Table(
     CheckConstraint("num_nonnulls(settlement_id, bank_posting_id, no_show_posting_id) = 1", name="one_cause"),
     CheckConstraint("(kind = 'no_show_fee') = (no_show_posting_id is not null)", name="no_show_fee"),
     CheckConstraint("(kind in ('charge', 'vat', 'platform_fee')) = (settlement_id is not null)", name="kind_of_cause"),
-    Index("ix_transfers_debit_account_id_booked_on", "debit_account_id", "booked_on"),
-    Index("ix_transfers_credit_account_id_booked_on", "credit_account_id", "booked_on"),
+    Index("ix_transfers_debit_account_id_booked_on_id", "debit_account_id", "booked_on", "id",
+          postgresql_include=["amount_minor", "currency"]),
+    Index("ix_transfers_credit_account_id_booked_on_id", "credit_account_id", "booked_on", "id",
+          postgresql_include=["amount_minor", "currency"]),
     Index("ix_transfers_booked_on", "booked_on"),
     comment="amount_minor from debit to credit, because of a settlement, a bank posting or a no-show. booked_on is the "
     "day of posting where the charge point stands, or by the clock of the house.",

@@ -5,10 +5,12 @@ Rows are as the services would have left them, but nothing is checked or told on
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 import asyncpg
+
+from api.settlement.snapshots import OPEN_FOR, take_snapshots
 
 SESSIONS_A_BOX: Final = 500
 SESSIONS_A_DRIVER: Final = 200
@@ -156,9 +158,18 @@ async def fill(connection: asyncpg.Connection, town: Town, tell: Callable[[str],
     await connection.execute(TRANSFERS, timeout=None)
     for table in FILLED:
         await connection.execute(f"alter table {table} enable trigger user")
+    await _close_months(connection, since.date())
     await _sample(connection, town, tell)
     await connection.execute("drop table people, boxes")
     await connection.execute("vacuum (analyze)", timeout=None)
+
+
+async def _close_months(connection: asyncpg.Connection, since: date) -> None:
+    """The listener does it once a month."""
+    now = datetime.now(UTC)
+    ends = [now - timedelta(days=days) for days in range((now.date() - since).days, -1, -1)]
+    for at in [*(end for end in ends if (end - OPEN_FOR).day == 1), now]:
+        await take_snapshots(connection, at)
 
 
 async def _sample(connection: asyncpg.Connection, town: Town, tell: Callable[[str], None]) -> None:

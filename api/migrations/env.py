@@ -9,7 +9,7 @@ import asyncio
 from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import NullPool
 from sqlalchemy.schema import SchemaItem
 
@@ -19,6 +19,7 @@ from api.settings import Settings
 MIGRATION_LOCK = 0x766F6C74  # "volt"
 LOCK_TIMEOUT_S = 5
 """Who wants a table's lock makes all others wait behind it; a message of a wallbox waits 15 s at most."""
+LOCK_RETRY_S = 0.2
 
 
 def include_object(
@@ -41,11 +42,20 @@ def run(connection: Connection) -> None:
         context.run_migrations()
 
 
+async def take_lock(connection: AsyncConnection) -> None:
+    """Asks again and again: for a statement that waits, an index that is built concurrently would wait in turn."""
+    while True:
+        asked = await connection.execute(text("select pg_try_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        if asked.scalar_one():
+            return
+        await asyncio.sleep(LOCK_RETRY_S)
+
+
 async def run_online(settings: Settings) -> None:
     url = make_url(settings.owner_dsn).set(drivername="postgresql+asyncpg")
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.connect() as lock:
-        await lock.execute(text("select pg_advisory_lock(:key)"), {"key": MIGRATION_LOCK})
+        await take_lock(await lock.execution_options(isolation_level="AUTOCOMMIT"))
         async with engine.connect() as connection:
             await connection.execute(text(f"set lock_timeout = '{LOCK_TIMEOUT_S}s'"))
             await connection.commit()

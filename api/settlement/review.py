@@ -4,18 +4,15 @@ A reason without words here gets none, and no suggestion: a person must look.
 """
 
 from collections.abc import Sequence
-from functools import cache
-from typing import Any, Final, Literal
-from uuid import UUID
+from datetime import UTC, datetime
+from typing import Final, Literal
 
-from sqlalchemy import Row, func, literal_column, select
+import asyncpg
 
 from api.accounting import plausibility
 from api.documents.languages import Words, marked
 from api.identity.caller import Caller
-from api.paging import Listing, PageRequest
-from api.prepared import Connection, slot
-from api.schema import charge_points, transactions
+from api.paging import LARGEST_BIGINT, ROWS, PageRequest, decode_cursor, encode_cursor, large_enough
 from api.transactions import held
 
 Suggestion = Literal["replay", "waive", "correct", "bill"]
@@ -50,11 +47,6 @@ REASONS: Final[dict[str, tuple[str, Suggestion]]] = {
         marked("There is nobody to bill, or its record does not add up."), "waive"),
 }  # fmt: skip
 
-LISTED: Final = (
-    *("id", "public_id", "charge_point_id", "connector_id", "status", "started_at", "stopped_at", "meter_start_wh"),
-    *("meter_stop_wh", "energy_wh", "currency", "total_minor", "held_reasons"),
-)
-
 
 def explain(reason: str, words: Words) -> str:
     """Why a session waits; the reason itself where it has no words."""
@@ -70,21 +62,44 @@ def suggest(reasons: Sequence[str]) -> Suggestion | None:
     return next((each for each in MOST_URGENT if each in suggested), None)
 
 
-async def list_held(
-    connection: Connection, caller: Caller, paging: PageRequest
-) -> tuple[Sequence[Row[Any]], str | None]:
-    """The held sessions about which the caller decides, by their start, newest first."""
-    return await _listing(caller.is_operator).page(connection, paging, {"user_id": caller.user_id})
+def _list(condition: str, order: str, rows: int) -> str:
+    return f"""
+select t.public_id as transaction_id, t.charge_point_id, c.name as charge_point_name, t.connector_id, t.status,
+    t.started_at, t.stopped_at, t.meter_start_wh, t.meter_stop_wh, t.energy_wh, t.currency, t.total_minor,
+    t.held_reasons, t.id
+from transactions t join charge_points c on c.id = t.charge_point_id
+where cardinality(t.held_reasons) > 0 and {condition} order by {order} limit {rows}
+"""  # noqa: S608 - our own words
 
 
-@cache
-def _listing(operator: bool) -> Listing:
-    table = transactions
-    query = (
-        select(*(table.c[name] for name in LISTED), charge_points.c.name.label("charge_point_name"))
-        .join(charge_points, charge_points.c.id == table.c.charge_point_id)
-        .where(func.cardinality(table.c.held_reasons) > literal_column("0"))
+OF_ALL: Final = {
+    rows: _list("(t.started_at, t.id) < ($1::timestamptz, $2::bigint)", "t.started_at desc, t.id desc", rows)
+    for rows in ROWS
+}
+OF_OWNER: Final = {
+    rows: _list(
+        "(t.owner_id, t.started_at, t.id) < ($3::uuid, $1::timestamptz, $2::bigint) and t.owner_id >= $3",
+        "t.owner_id desc, t.started_at desc, t.id desc",
+        rows,
     )
-    if not operator:
-        query = query.where(table.c.owner_id == slot("user_id", UUID))
-    return Listing(lambda _: query, [table.c.started_at, table.c.id])
+    for rows in ROWS
+}
+"""Owners are compared as in the lists of `entries`, so that no other index will do."""
+END: Final = (datetime.max.replace(tzinfo=UTC), LARGEST_BIGINT)
+
+
+async def list_held(
+    connection: asyncpg.Connection, caller: Caller, paging: PageRequest
+) -> tuple[Sequence[asyncpg.Record], str | None]:
+    """The held sessions about which the caller decides, by their start, newest first.
+
+    Raises:
+        Invalid: the cursor is not one of this list.
+    """
+    after = END if paging.cursor is None else decode_cursor(paging.cursor, [datetime, int])
+    if caller.is_operator:
+        rows = await connection.fetch(large_enough(OF_ALL, paging), *after)
+    else:
+        rows = await connection.fetch(large_enough(OF_OWNER, paging), *after, caller.user_id)
+    kept = rows[: paging.limit]
+    return kept, encode_cursor([kept[-1]["started_at"], kept[-1]["id"]]) if len(rows) > len(kept) else None

@@ -4,9 +4,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter
+import asyncpg
+import orjson
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 
 from api.accounting.money import format_minor
 from api.documents.languages import Words, words_of
@@ -14,7 +15,7 @@ from api.identity.caller import CurrentCaller
 from api.identity.reader import ReaderLanguage
 from api.paging import Page, Paging
 from api.problems import problem_docs
-from api.request import Reading
+from api.request import CurrentDatabase
 from api.settlement import review
 
 router = APIRouter(prefix="/api/v1/held-sessions", tags=["books"])
@@ -81,22 +82,30 @@ class HeldSessionPage(Page[HeldSession]):
     model_config = ConfigDict(json_schema_extra={"example": {"items": [EXAMPLE], "next_cursor": None}})
 
 
-@router.get("", summary="List the sessions that wait for a decision", responses=problem_docs())
+@router.get(
+    "",
+    summary="List the sessions that wait for a decision",
+    response_model=HeldSessionPage,
+    responses=problem_docs(),
+)
 async def list_held_sessions(
-    *, caller: CurrentCaller, language: ReaderLanguage, reading: Reading, paging: Paging
-) -> HeldSessionPage:
+    *, caller: CurrentCaller, language: ReaderLanguage, database: CurrentDatabase, paging: Paging
+) -> Response:
     """Held sessions at what was the caller's charge point then, for operators all, with reasons and a suggestion."""
-    rows, cursor = await review.list_held(reading, caller, paging)
+    async with database.reading() as connection:
+        rows, cursor = await review.list_held(connection, caller, paging)
     words = words_of(language)
-    return HeldSessionPage(items=[_held(row, words) for row in rows], next_cursor=cursor)
+    body = {"items": [_held(row, words) for row in rows], "next_cursor": cursor}
+    return Response(orjson.dumps(body, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
 
 
-def _held(row: Row[Any], words: Words) -> HeldSession:
-    names = set(HeldSession.model_fields) & set(row._mapping)
-    return HeldSession(
-        **{name: row._mapping[name] for name in names},
-        transaction_id=row.public_id,
-        total=format_minor(row.total_minor, row.currency) if row.total_minor is not None and row.currency else None,
-        reasons=[HeldReason(reason=reason, text=review.explain(reason, words)) for reason in row.held_reasons],
-        suggestion=review.suggest(row.held_reasons),
-    )
+def _held(row: asyncpg.Record, words: Words) -> dict[str, Any]:
+    """A `HeldSession`."""
+    found = dict(row)
+    del found["id"]
+    reasons, currency, total_minor = found.pop("held_reasons"), found["currency"], found["total_minor"]
+    return found | {
+        "total": format_minor(total_minor, currency) if total_minor is not None and currency else None,
+        "reasons": [{"reason": reason, "text": review.explain(reason, words)} for reason in reasons],
+        "suggestion": review.suggest(reasons),
+    }

@@ -6,22 +6,22 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.money import format_minor
+from api.database import raw
 from api.documents.answers import PDF_DOCS, PdfResponse, pdf_response
 from api.documents.workshop import CurrentWorkshop
 from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
 from api.identity.reader import ReaderLanguage
-from api.paging import Page, Paging
+from api.paging import Page, PageRequest, Paging, paging_of
 from api.problems import problem_docs
-from api.request import CurrentDatabase, Day, Now, Reading, Transaction
-from api.settlement import operations, statement_pdf
-from api.settlement.statement import Entry, Section, to_csv
+from api.request import CurrentDatabase, Day, Now, Transaction
+from api.settlement import entries, operations, statement_pdf
+from api.settlement.statement import Entry, Totals, to_csv, with_balances
 
 router = APIRouter(prefix="/api/v1/accounts", tags=["books"])
 
@@ -49,12 +49,19 @@ SECTION_EXAMPLE: dict[str, Any] = {
     "debited": "3.06",
     "closing_minor": 11959,
     "closing": "119.59",
-    "lines": [
-        TRANSFER_EXAMPLE | {"balance_minor": 12265, "balance": "122.65"},
-        TRANSFER_EXAMPLE
+}
+LINE_EXAMPLE = TRANSFER_EXAMPLE | {"balance_minor": 12265, "balance": "122.65"}
+STATEMENT_EXAMPLE: dict[str, Any] = {
+    "account_id": ACCOUNT_ID,
+    "month": "2026-05",
+    "sections": [SECTION_EXAMPLE],
+    "items": [
+        LINE_EXAMPLE,
+        LINE_EXAMPLE
         | {"id": "5d0d7c9e-8f4e-4f0c-9a57-5b1a3bb0a2c4", "kind": "platform_fee", "amount_minor": -306,
            "amount": "-3.06", "balance_minor": 11959, "balance": "119.59"},
     ],
+    "next_cursor": None,
 }  # fmt: skip
 CSV_EXAMPLE = (
     "booked_on,kind,reversal,transaction,charge_point,currency,amount,balance\r\n"
@@ -72,6 +79,7 @@ Month = Annotated[
         examples=["2026-05"],
     ),
 ]
+StatementPaging = Annotated[PageRequest, Depends(paging_of(entries.DEFAULT_LINES, entries.MOST_A_PAGE))]
 On = Annotated[Day | None, Query(description="balances at the end of this day; without it those of now")]
 
 
@@ -128,14 +136,14 @@ class TransferPage(Page[Transfer]):
 class StatementLine(Transfer):
     """A transfer with the balance after it."""
 
-    model_config = ConfigDict(json_schema_extra={"example": SECTION_EXAMPLE["lines"][0]})
+    model_config = ConfigDict(json_schema_extra={"example": LINE_EXAMPLE})
 
     balance_minor: int
     balance: str
 
 
 class StatementSection(BaseModel):
-    """The month in one currency; amounts in minor units and as decimal text."""
+    """The whole month in one currency; amounts in minor units and as decimal text."""
 
     model_config = ConfigDict(json_schema_extra={"example": SECTION_EXAMPLE})
 
@@ -148,19 +156,18 @@ class StatementSection(BaseModel):
     debited: str
     closing_minor: int
     closing: str
-    lines: list[StatementLine] = Field(description="oldest first")
 
 
-class Statement(BaseModel):
-    """A month of an account."""
+class Statement(Page[StatementLine]):
+    """A month of an account: its figures by currency, and its lines or a page of them, oldest first."""
 
-    model_config = ConfigDict(
-        json_schema_extra={"example": {"account_id": ACCOUNT_ID, "month": "2026-05", "sections": [SECTION_EXAMPLE]}}
-    )
+    model_config = ConfigDict(json_schema_extra={"example": STATEMENT_EXAMPLE})
 
     account_id: UUID
     month: str
-    sections: list[StatementSection] = Field(description="one for each currency that the account ever had")
+    sections: list[StatementSection] = Field(
+        description="one for each currency that the account ever had; of all lines, whichever page this is"
+    )
 
 
 class CsvResponse(Response):
@@ -173,39 +180,64 @@ class CsvResponse(Response):
 async def list_accounts(caller: CurrentCaller, transaction: Transaction, on: On = None) -> AccountList:
     """The caller's accounts as driver and as owner with their balances; for operators also those of the house."""
     rows = await operations.list_accounts(transaction, caller)
-    return AccountList(items=[await _account(transaction, row, on) for row in rows])
+    return AccountList(items=[await _account(transaction, row.id, row.kind, on) for row in rows])
 
 
 @router.get("/{account_id}", summary="Read an account of the ledger", responses=problem_docs(NotFound))
 async def read_account(account_id: UUID, caller: CurrentCaller, transaction: Transaction, on: On = None) -> Account:
     """One account with its balances by currency, now or at the end of a day."""
-    return await _account(transaction, await operations.find_account(transaction, caller, account_id), on)
+    found = await operations.find_account(await raw(transaction), caller, account_id)
+    return await _account(transaction, found["id"], found["kind"], on)
 
 
-@router.get("/{account_id}/transfers", summary="List the transfers of an account", responses=problem_docs(NotFound))
-async def list_transfers(account_id: UUID, caller: CurrentCaller, reading: Reading, paging: Paging) -> TransferPage:
+@router.get(
+    "/{account_id}/transfers",
+    summary="List the transfers of an account",
+    response_model=TransferPage,
+    responses=problem_docs(NotFound),
+)
+async def list_transfers(
+    account_id: UUID, caller: CurrentCaller, database: CurrentDatabase, paging: Paging
+) -> Response:
     """What came in and went out, newest first."""
-    await operations.find_account(reading, caller, account_id)
-    rows, cursor = await operations.list_transfers(reading, account_id, paging)
-    items = [_fields(operations.as_entry(row)) for row in rows]
-    return TransferPage.model_validate({"items": items, "next_cursor": cursor})
+    async with database.reading() as connection:
+        await operations.find_account(connection, caller, account_id)
+        found, cursor = await entries.read_newest(connection, account_id, paging)
+    return _json({"items": [_fields(entry) for entry in found], "next_cursor": cursor})
 
 
 @router.get(
     "/{account_id}/statement",
     summary="Read a monthly statement",
     response_model=Statement,
-    responses=problem_docs(NotFound, Conflict),
+    responses=problem_docs(NotFound),
 )
 async def read_statement(
-    *, account_id: UUID, caller: CurrentCaller, transaction: Transaction, now: Now, month: Month = None
+    *,
+    account_id: UUID,
+    caller: CurrentCaller,
+    database: CurrentDatabase,
+    now: Now,
+    paging: StatementPaging,
+    month: Month = None,
 ) -> Response:
-    """A month by days of booking: the balance before it, each transfer with the balance after it, and what came out."""
-    await operations.find_account(transaction, caller, account_id)
+    """A month by days of booking: the balance before it, each transfer with the balance after it, and what came out.
+
+    The figures in `sections` are those of the whole month; of its transfers `limit` come at once, the others by
+    `cursor`. The CSV and the PDF have them all.
+    """
     begins, ends = _bounds(month, now)
-    sections = await operations.read_statement(transaction, account_id, begins, ends)
-    body = {"account_id": account_id, "month": f"{begins:%Y-%m}", "sections": [_section(each) for each in sections]}
-    return Response(orjson.dumps(body, default=str), media_type="application/json")
+    async with database.reading() as connection:
+        await operations.find_account(connection, caller, account_id)
+        found = await entries.read_month(connection, account_id, begins, ends, paging)
+    lines = with_balances(found.totals, found.entries)
+    return _json({
+        "account_id": account_id,
+        "month": f"{begins:%Y-%m}",
+        "sections": [_section(each) for each in found.totals],
+        "items": [_fields(entry) | _amount("balance", minor, entry.currency) for entry, minor in lines],
+        "next_cursor": found.next_cursor,
+    })  # fmt: skip
 
 
 @router.get(
@@ -215,12 +247,13 @@ async def read_statement(
     responses=problem_docs(NotFound, Conflict) | {200: {"content": {"text/csv": {"example": CSV_EXAMPLE}}}},
 )
 async def read_statement_csv(
-    *, account_id: UUID, caller: CurrentCaller, transaction: Transaction, now: Now, month: Month = None
+    *, account_id: UUID, caller: CurrentCaller, database: CurrentDatabase, now: Now, month: Month = None
 ) -> Response:
     """The same as a table for spreadsheets, UTF-8. Texts that would be formulas begin with an apostrophe."""
-    await operations.find_account(transaction, caller, account_id)
     begins, ends = _bounds(month, now)
-    sections = await operations.read_statement(transaction, account_id, begins, ends)
+    async with database.reading() as connection:
+        await operations.find_account(connection, caller, account_id)
+        sections = await operations.read_statement(connection, account_id, begins, ends)
     name = f"statement-{begins:%Y-%m}.csv"
     return CsvResponse(to_csv(sections), headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
@@ -243,11 +276,11 @@ async def read_statement_pdf(
 ) -> Response:
     """The same to print, in Czech or English. A month of more than 2000 transfers is to be read as CSV."""
     begins, ends = _bounds(month, now)
-    async with database.transaction() as transaction:
-        account = await operations.find_account(transaction, caller, account_id)
-        holder = await operations.read_holder(transaction, account)
-        sections = await operations.read_statement(transaction, account_id, begins, ends, statement_pdf.MOST_LINES)
-    head = statement_pdf.Head(account_id, account.kind, holder, begins)
+    async with database.reading() as connection:
+        account = await operations.find_account(connection, caller, account_id)
+        holder = await operations.read_holder(connection, account)
+        sections = await operations.read_statement(connection, account_id, begins, ends, statement_pdf.MOST_LINES)
+    head = statement_pdf.Head(account_id, account["kind"], holder, begins)
     content = await workshop.make(partial(statement_pdf.render_statement, head, sections, language))
     return pdf_response(content, f"statement-{begins:%Y-%m}.pdf")
 
@@ -258,12 +291,12 @@ def _bounds(month: str | None, now: datetime) -> tuple[date, date]:
     return begins, (begins + timedelta(days=31)).replace(day=1)
 
 
-async def _account(connection: AsyncConnection, row: Row[Any], on: date | None) -> Account:
+async def _account(connection: AsyncConnection, account_id: UUID, kind: Kind, on: date | None) -> Account:
     before = None if on is None or on == date.max else on + timedelta(days=1)
-    balances = await operations.read_balances(connection, row.id, before)
+    balances = await operations.read_balances(connection, account_id, before)
     return Account(
-        id=row.id,
-        kind=row.kind,
+        id=account_id,
+        kind=kind,
         balances=[
             Balance(currency=currency, balance_minor=minor, balance=format_minor(minor, currency))
             for currency, minor in balances.items()
@@ -288,16 +321,17 @@ def _amount(name: str, minor: int, currency: str) -> dict[str, Any]:
     return {f"{name}_minor": minor, name: format_minor(minor, currency)}
 
 
-def _section(section: Section) -> dict[str, Any]:
-    """A `StatementSection`: of thousands of lines, models would take most of the time."""
-    currency = section.currency
+def _section(totals: Totals) -> dict[str, Any]:
+    currency = totals.currency
     return {
         "currency": currency,
-        **_amount("opening", section.opening_minor, currency),
-        **_amount("credited", section.credited_minor, currency),
-        **_amount("debited", section.debited_minor, currency),
-        **_amount("closing", section.closing_minor, currency),
-        "lines": [
-            _fields(entry) | _amount("balance", balance_minor, currency) for entry, balance_minor in section.lines
-        ],
+        **_amount("opening", totals.opening_minor, currency),
+        **_amount("credited", totals.credited_minor, currency),
+        **_amount("debited", totals.debited_minor, currency),
+        **_amount("closing", totals.closing_minor, currency),
     }
+
+
+def _json(body: dict[str, Any]) -> Response:
+    """What the models say, without making them: of hundreds of transfers they would take most of the time."""
+    return Response(orjson.dumps(body, default=str), media_type="application/json")

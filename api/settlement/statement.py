@@ -34,6 +34,22 @@ class Entry:
     amount_minor: int
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """A month in one currency; `before_minor`: the balance before the first of those entries that come with it."""
+
+    currency: str
+    opening_minor: int
+    credited_minor: int
+    debited_minor: int
+    before_minor: int
+
+    @property
+    def closing_minor(self) -> int:
+        """The balance after the month."""
+        return self.opening_minor + self.credited_minor - self.debited_minor
+
+
 @dataclass(slots=True)
 class Section:
     """The part of a statement in one currency."""
@@ -53,6 +69,16 @@ class Section:
     def debited_minor(self) -> int:
         """What went out, as a positive number."""
         return -sum(entry.amount_minor for entry, _ in self.lines if entry.amount_minor < 0)
+
+
+def with_balances(totals: Iterable[Totals], entries: Iterable[Entry]) -> list[tuple[Entry, int]]:
+    """Each of the entries that come with these totals, with the balance after it."""
+    balances = {each.currency: each.before_minor for each in totals}
+    lines = []
+    for entry in entries:
+        balances[entry.currency] += entry.amount_minor
+        lines.append((entry, balances[entry.currency]))
+    return lines
 
 
 def make_sections(opening: Mapping[str, int], entries: Iterable[Entry]) -> list[Section]:

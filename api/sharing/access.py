@@ -32,6 +32,9 @@ select c.id, c.owner_id, array(
 from charge_points c where c.id = any($1::uuid[]) and c.deleted_at is null
 """
 """The rule of `is_listed`, asked the other way round: who has these charge points, instead of what somebody has."""
+Person = UUID | ColumnElement[UUID]
+Moment = datetime | ColumnElement[datetime]
+"""A value, or the place of one in a query that is written once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,26 +55,36 @@ async def viewers_of(
 
 def role_of(caller: Caller, now: datetime) -> ColumnElement[Any]:
     """As what `caller` sees a row of `charge_points`: owner, operator or guest; null where not at all."""
-    others = literal(OPERATOR) if caller.is_operator else case((_is_granted(caller, now), literal(GUEST)), else_=null())
+    others: ColumnElement[Any] = literal(OPERATOR)
+    if not caller.is_operator:
+        others = case((_is_granted(caller.user_id, now), literal(GUEST)), else_=null())
     return case((charge_points.c.owner_id == caller.user_id, literal(OWNER)), else_=others)
 
 
 def is_visible(caller: Caller, now: datetime) -> ColumnElement[bool]:
     """Whether `caller` sees a row of `charge_points`."""
-    standing = charge_points.c.deleted_at.is_(None)
     if caller.is_operator:
-        return standing
-    return and_(standing, or_(charge_points.c.owner_id == caller.user_id, _is_granted(caller, now)))
+        return charge_points.c.deleted_at.is_(None)
+    return is_visible_to(caller.user_id, now)
+
+
+def is_visible_to(user_id: Person, now: Moment) -> ColumnElement[bool]:
+    """The same for a person, whatever their role."""
+    seen = or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now))
+    return and_(charge_points.c.deleted_at.is_(None), seen)
 
 
 def is_listed(caller: Caller, now: datetime) -> ColumnElement[bool]:
     """Whether it is among the charge points of `caller`: not where it is seen by a public grant alone."""
-    if caller.is_operator:
-        return true()
-    return or_(charge_points.c.owner_id == caller.user_id, _is_granted(caller, now, and_public=False))
+    return true() if caller.is_operator else is_listed_for(caller.user_id, now)
 
 
-def is_given_to(user_id: UUID) -> ColumnElement[bool]:
+def is_listed_for(user_id: Person, now: Moment) -> ColumnElement[bool]:
+    """The same for a person, whatever their role."""
+    return or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now, and_public=False))
+
+
+def is_given_to(user_id: Person) -> ColumnElement[bool]:
     """Whether a row of `grants` is this person's, by name or as a member of a group."""
     mine = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return or_(grants.c.user_id == user_id, grants.c.group_id.in_(mine))
@@ -82,16 +95,14 @@ def covers() -> ColumnElement[bool]:
     return or_(grants.c.charge_point_id == charge_points.c.id, grants.c.location_id == charge_points.c.location_id)
 
 
-def is_standing(now: datetime) -> ColumnElement[bool]:
+def is_standing(now: Moment) -> ColumnElement[bool]:
     """Whether a row of `grants` has not ended; one that begins later stands already."""
     return and_(grants.c.revoked_at.is_(None), or_(grants.c.valid_until.is_(None), grants.c.valid_until > now))
 
 
-def _is_granted(caller: Caller, now: datetime, *, and_public: bool = True) -> ColumnElement[bool]:
+def _is_granted(user_id: Person, now: Moment, *, and_public: bool = True) -> ColumnElement[bool]:
     """What somebody was granted is shown also outside of its windows: charging is decided elsewhere."""
-    given = exists().where(
-        covers(), is_given_to(caller.user_id), is_standing(now), charge_points.c.visibility != "private"
-    )
+    given = exists().where(covers(), is_given_to(user_id), is_standing(now), charge_points.c.visibility != "private")
     if not and_public:
         return given
     public = exists().where(

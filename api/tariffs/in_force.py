@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import BindParameter, ColumnClause, FromClause, bindparam, column, text
+from sqlalchemy import BindParameter, ColumnClause, FromClause, TextClause, bindparam, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -55,6 +55,9 @@ IN_FORCE: Final = f"{SHOWN} from ({RULE}) as v".format(
     charge_point_id="$1::uuid", grant_id="$2::uuid", at="$3::timestamptz", late="$4::interval"
 )
 GRANT_OF: Final = GRANT.format(charge_point_id="$1::uuid", user_id="$2::uuid", at="$3::timestamptz")
+BESIDE: Final[tuple[ColumnClause[Any], ...]] = (
+    column("currency"), column("elements", JSONB), column("terms", JSONB),
+)  # fmt: skip
 VERSION: Final = f"{SHOWN} from tariff_versions where id = $1"
 
 
@@ -130,10 +133,17 @@ def beside_charge_points(user_id: UUID, now: datetime) -> FromClause:
 
     Slots of a prepared statement are to be called `user_id` and `now`.
     """
-    here, at = "charge_points.id", "cast(:now as timestamptz)"
-    grant = GRANT.format(charge_point_id=here, user_id="cast(:user_id as uuid)", at=at)
-    rule = RULE.format(charge_point_id=here, grant_id=f"({grant})", at=at, late="interval '0'")
-    columns: tuple[ColumnClause[Any], ...] = (column("currency"), column("elements", JSONB), column("terms", JSONB))
+    rule = _rule_beside("charge_points.id", "cast(:user_id as uuid)", "cast(:now as timestamptz)")
     values: dict[str, object] = {"now": now, "user_id": user_id}
     binds = [value if isinstance(value, BindParameter) else bindparam(name, value) for name, value in values.items()]
-    return text(rule).bindparams(*binds).columns(*columns).lateral("tariff")
+    return rule.bindparams(*binds).columns(*BESIDE).lateral("tariff")
+
+
+def beside(charge_point_id: str, user_id: str, at: str) -> FromClause:
+    """The same in a query that is written once: all three are SQL."""
+    return _rule_beside(charge_point_id, user_id, at).columns(*BESIDE).lateral("tariff")
+
+
+def _rule_beside(charge_point_id: str, user_id: str, at: str) -> TextClause:
+    grant = GRANT.format(charge_point_id=charge_point_id, user_id=user_id, at=at)
+    return text(RULE.format(charge_point_id=charge_point_id, grant_id=f"({grant})", at=at, late="interval '0'"))

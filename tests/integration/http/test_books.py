@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from api.settlement.settling import settle_next
+from api.settlement.snapshots import take_snapshots
 from tests.integration.http.site import Person, Site
 from tests.integration.settlement.books import STOP, Box, add_session, check_books
 from tests.unit.api.documents.reading import text_of
@@ -58,6 +59,16 @@ async def standing(person: Person, **parameters: Any) -> dict[str, int]:
 
 async def account(person: Person) -> str:
     return str((await person.get("/accounts"))["items"][0]["id"])
+
+
+async def pages_of(person: Person, path: str, limit: int, **parameters: str) -> list[dict[str, Any]]:
+    """All of them, by their cursors."""
+    pages: list[dict[str, Any]] = []
+    while not pages or pages[-1]["next_cursor"] is not None:
+        cursor = {"cursor": pages[-1]["next_cursor"]} if pages else {}
+        pages.append(await person.get(path, limit=limit, **parameters, **cursor))
+        assert len(pages[-1]["items"]) <= limit
+    return pages
 
 
 async def checked(site: Site) -> None:
@@ -123,12 +134,87 @@ class TestReading:
         [section] = june["sections"]
         figures = [section[f"{name}_minor"] for name in ("opening", "credited", "debited", "closing")]
         assert figures == [550, 1100, 110, 1540]
-        assert [line["balance_minor"] for line in section["lines"]] == [1650, 1540]
+        assert [line["balance_minor"] for line in june["items"]] == [1650, 1540]
         july = await owner.get(path, month="2026-07")
-        assert [(s["opening"], s["closing"], s["lines"]) for s in july["sections"]] == [("15.40", "15.40", [])]
-        assert (await owner.get(path, month="2026-04"))["sections"] == []
+        assert [(section["opening"], section["closing"]) for section in july["sections"]] == [("15.40", "15.40")]
+        assert (july["items"], july["next_cursor"]) == ([], None)
+        april = await owner.get(path, month="2026-04")
+        assert (april["sections"], april["items"]) == ([], [])
         for wrong in ("2026-13", "2026", "9999-12", "2026-1"):
             await owner.get(path, 422, month=wrong)
+
+    async def test_the_pages_of_a_statement_are_the_statement(self, site: Site, owner: Person, box: Box) -> None:
+        for number, currency in ((1, "CZK"), (2, "EUR"), (3, "CZK"), (4, "CZK"), (5, "EUR")):
+            await session(site, box, 1_000 * number, currency=currency)
+        await settle(site, MAY, fee_bp=1000)
+        await session(site, box, 6_000)
+        await settle(site, JUNE, fee_bp=1000)
+        path = f"/accounts/{await account(owner)}/statement"
+        for month in ("2026-05", "2026-06"):
+            whole = await owner.get(path, month=month)
+            assert whole["next_cursor"] is None
+            for limit in (1, 3, 9, 10, 1000):
+                pages = await pages_of(owner, path, limit, month=month)
+                assert [item for page in pages for item in page["items"]] == whole["items"]
+                assert all(page["sections"] == whole["sections"] for page in pages)
+        for section in (await owner.get(path, month="2026-05"))["sections"]:
+            items = [item for page in await pages_of(owner, path, 2, month="2026-05") for item in page["items"]]
+            lines = [item for item in items if item["currency"] == section["currency"]]
+            amounts = [line["amount_minor"] for line in lines]
+            assert sum(amount for amount in amounts if amount > 0) == section["credited_minor"] > 0
+            assert -sum(amount for amount in amounts if amount < 0) == section["debited_minor"] > 0
+            assert lines[-1]["balance_minor"] == section["closing_minor"]
+        rows = csv.DictReader(io.StringIO((await owner.http.get(f"{path}.csv", params={"month": "2026-05"})).text))
+        lines = [row for row in rows if row["kind"] not in {"opening", "closing"}]
+        in_csv = sorted(lines, key=lambda row: row["currency"] == "EUR")
+        in_json = sorted(items, key=lambda item: item["currency"] == "EUR")
+        assert [row["balance"] for row in in_csv] == [item["balance"] for item in in_json]
+
+    async def test_a_session_that_is_settled_between_two_pages_comes_last(
+        self, site: Site, owner: Person, box: Box
+    ) -> None:
+        for number in (1, 2, 3):
+            await session(site, box, 1_000 * number)
+        await settle(site, MAY)
+        path = f"/accounts/{await account(owner)}/statement"
+        first = await owner.get(path, month="2026-05", limit=2)
+        await session(site, box, 4_000)
+        await settle(site, MAY)
+        second = await owner.get(path, month="2026-05", limit=2, cursor=first["next_cursor"])
+        assert [item["amount_minor"] for item in first["items"] + second["items"]] == [550, 1100, 1650, 2200]
+        assert [item["balance_minor"] for item in second["items"]] == [3300, 5500]
+        assert (first["sections"][0]["closing_minor"], second["sections"][0]["closing_minor"]) == (3300, 5500)
+
+    async def test_a_cursor_opens_nothing_of_anybody_elses(
+        self, site: Site, owner: Person, driver: Person, box: Box
+    ) -> None:
+        for number in (1, 2):
+            await session(site, box, 1_000 * number)
+        await settle(site, MAY)
+        of_driver = f"/accounts/{await account(driver)}/statement"
+        of_owner = f"/accounts/{await account(owner)}/statement"
+        cursor = (await driver.get(of_driver, month="2026-05", limit=1))["next_cursor"]
+        await owner.get(of_driver, 404, month="2026-05", cursor=cursor)
+        for month, amounts in (("2026-05", {1100}), ("2026-04", set())):
+            page = await owner.get(of_owner, month=month, cursor=cursor)
+            assert {item["amount_minor"] for item in page["items"]} <= amounts, "what the owner was credited"
+        later = await owner.get(of_owner, month="2026-04", cursor=cursor)
+        assert (later["sections"], later["items"]) == ([], [])
+        for wrong in ({"cursor": "x"}, {"limit": 0}, {"limit": 1001}):
+            await owner.get(of_owner, 422, month="2026-05", **wrong)
+
+    async def test_a_month_that_is_closed_opens_with_its_snapshot(self, site: Site, owner: Person, box: Box) -> None:
+        await session(site, box, 1_000)
+        await settle(site, MAY)
+        await session(site, box, 2_000)
+        await settle(site, JUNE)
+        path = f"/accounts/{await account(owner)}/statement"
+        before = [await owner.get(path, month=month) for month in ("2026-05", "2026-06", "2026-07")]
+        async with site.sql() as connection:
+            for month in (6, 7):
+                await take_snapshots(connection, datetime(2026, month, 5, tzinfo=UTC))
+        assert await site.value("select count(distinct day) from balance_snapshots") == 2
+        assert [await owner.get(path, month=month) for month in ("2026-05", "2026-06", "2026-07")] == before
 
     async def test_the_csv_has_the_same_figures_and_no_formula(self, site: Site, owner: Person, box: Box) -> None:
         await session(site, box, 1_000)

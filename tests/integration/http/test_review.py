@@ -23,6 +23,7 @@ async def test_the_owner_reads_why_each_session_waits_in_words(site: Site, owner
     assert [item["transaction_id"] for item in items] == [third, second, first]
     assert [item["suggestion"] for item in items] == [None, "replay", "bill"]
     assert (items[2]["total"], items[2]["energy_wh"], items[2]["charge_point_name"]) == ("49.50", 7000, "Garáž")
+    assert (items[2]["started_at"], items[2]["stopped_at"]) == ("2026-05-04T09:02:00Z", "2026-05-04T10:00:00Z")
     assert [each["text"] for each in items[0]["reasons"]] == [
         "Nikdy neskončilo: na jeho konektoru začalo další nabíjení.", "of_the_future",
     ]  # fmt: skip

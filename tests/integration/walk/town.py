@@ -20,7 +20,7 @@ from api.accounting.tariff import energy_price_e4, flat_tariff
 from api.bus import LiveConnection
 from api.charge_points import commands
 from api.credit.holds import CreditTerms, release_ended
-from api.database import Database, make_engine, make_pool
+from api.database import Database, make_engine, make_pool, raw
 from api.identity.caller import Caller
 from api.listener.calls import HANDLERS
 from api.paging import PageRequest
@@ -266,8 +266,8 @@ class Town:
         """All sessions, and those about which the person decides."""
         async with self.database.transaction() as connection:
             rows, _ = await list_visible(connection, caller(person), TransactionFilter(), EVERYTHING)
-            held, _ = await review.list_held(connection, caller(person), EVERYTHING)
-        return {row.public_id for row in rows}, {row.public_id for row in held}
+            held, _ = await review.list_held(await raw(connection), caller(person), EVERYTHING)
+        return {row.public_id for row in rows}, {row["transaction_id"] for row in held}
 
 
 def caller(person: UUID) -> Caller:

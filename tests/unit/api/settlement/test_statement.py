@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.accounting.money import format_minor
-from api.settlement.statement import COLUMNS, Entry, escape_formula, make_sections, to_csv
+from api.settlement.statement import COLUMNS, Entry, Totals, escape_formula, make_sections, to_csv, with_balances
 
 NOBODY = UUID(int=0)
 currencies = st.sampled_from(["CZK", "EUR"])
@@ -30,6 +30,19 @@ def test_opening_and_lines_add_up_to_closing_in_each_currency(opening: dict[str,
         assert section.closing_minor == opening.get(section.currency, 0) + sum(own)
         assert section.closing_minor == section.opening_minor + section.credited_minor - section.debited_minor
         assert [balance for _, balance in section.lines[-1:]] == [section.closing_minor] * bool(own)
+
+
+@given(st.dictionaries(currencies, amounts), st.lists(entries), st.integers(0, 20))
+def test_the_lines_of_a_page_go_on_where_the_one_before_ended(
+    opening: dict[str, int], lines: list[Entry], turned: int
+) -> None:
+    whole = [Totals(currency, opening.get(currency, 0), 0, 0, opening.get(currency, 0)) for currency in ("CZK", "EUR")]
+    first = with_balances(whole, lines[:turned])
+    reached = opening | {entry.currency: balance for entry, balance in first}
+    rest = [Totals(currency, 0, 0, 0, reached.get(currency, 0)) for currency in ("CZK", "EUR")]
+    by_section = [line for section in make_sections(opening, lines) for line in section.lines]
+    in_order = sorted(first + with_balances(rest, lines[turned:]), key=lambda line: line[0].currency)
+    assert in_order == by_section
 
 
 @given(st.dictionaries(currencies, amounts), st.lists(entries))

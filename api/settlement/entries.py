@@ -1,0 +1,156 @@
+"""The transfers of an account as it sees them: all of them by page, and those of a month beside its totals.
+
+Queries only, one for each answer, so that all of it is of one moment. Nothing here asks who may see the account.
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+
+from api.paging import LARGEST_BIGINT, ROWS, PageRequest, decode_cursor, encode_cursor, large_enough
+from api.settlement.statement import Entry, Totals
+
+DEFAULT_LINES: Final = 100
+MOST_A_PAGE: Final = 1_000
+"""Of a month: more than elsewhere, so that most people have theirs at once."""
+MOST_LINES: Final = 20_000
+"""Of a statement that is one file, which is made in memory."""
+END: Final = (date.max, LARGEST_BIGINT)
+"""Behind every (booked_on, id), the order of entries; for PostgreSQL that day is infinity."""
+CAUSED: Final = """
+left join lateral (
+    select x.public_id as transaction_id, x.charge_point_id
+    from settlements s join transactions x on x.id = s.transaction_id where s.id = t.settlement_id limit 1
+) session on t.settlement_id is not null
+left join lateral (
+    select b.charge_point_id from no_show_postings n join bookings b on b.id = n.booking_id
+    where n.id = t.no_show_posting_id limit 1
+) booking on t.no_show_posting_id is not null
+left join lateral (
+    select c.name from charge_points c where c.id = coalesce(session.charge_point_id, booking.charge_point_id) limit 1
+) place on true
+"""
+"""Of entries `t`. Each cause is looked up by its key: of thousands a planner left alone would read whole tables, which
+only grow."""
+FIELDS: Final = """
+t.public_id, t.booked_on, t.kind, t.is_reversal, session.transaction_id, coalesce(place.name, ''), t.currency,
+t.signed_minor
+"""
+"""Those of `Entry`."""
+
+
+def _page(bounds: str, direction: str, rows: int) -> str:
+    """The first rows of what account $1 was credited and debited; each side is read along an index of its own.
+
+    Accounts are compared within rows, never by themselves: whatever its statistics are, PostgreSQL then finds no other
+    index for that order, such as the one by day alone, which it would walk past everybody's transfers.
+    """
+    sides = []
+    for side, sign in (("credit_account_id", ""), ("debit_account_id", "-")):
+        order = ", ".join(f"{column} {direction}" for column in (side, "booked_on", "id"))
+        sides.append(
+            f"(select *, {sign}amount_minor as signed_minor from transfers where {bounds.format(side=side)}"  # noqa: S608 - our own words
+            f" order by {order} limit {rows})"
+        )
+    return f"{' union all '.join(sides)} order by booked_on {direction}, id {direction} limit {rows}"
+
+
+def _sums(side: str, credited: str, debited: str, sign: str) -> str:
+    """What account $1 has on one side from the last snapshot until the end of the month, by currency."""
+    return f"""
+    select currency, {sign}sum(amount_minor) filter (where booked_on < $2),
+        {credited}, {debited}, {sign}sum(amount_minor) filter (where booked_on >= $2 and (booked_on, id) <= ($4, $5))
+    from transfers where {side} = $1 and booked_on > (select day from base) and booked_on < $3 group by currency"""  # noqa: S608 - our own words
+
+
+IN_MONTH: Final = "sum(amount_minor) filter (where booked_on >= $2)"
+
+
+def _newest(rows: int) -> str:
+    bounds = "({side}, booked_on, id) < ($1, $2::date, $3::bigint) and {side} >= $1::uuid"
+    return f"""
+with page as materialized ({_page(bounds, "desc", rows)})
+select {FIELDS}, t.id from page t {CAUSED} order by t.booked_on desc, t.id desc
+"""  # noqa: S608 - our own words
+
+
+def _month(rows: int) -> str:
+    """`before` is the balance before the page. A currency without lines in it has a row without an entry."""
+    bounds = "({side}, booked_on, id) > ($1, $4::date, $5::bigint) and ({side}, booked_on) < ($1, $3::date)"
+    return f"""
+with base as (
+    select coalesce(max(day), '-infinity'::date) as day from balance_snapshots where day < $2::date
+), parts as (
+    select currency, balance_minor as opening, 0::bigint as credited, 0::bigint as debited, 0::bigint as before
+    from balance_snapshots where day = (select day from base) and account_id = $1::uuid
+    union all {_sums("credit_account_id", IN_MONTH, "0", "")}
+    union all {_sums("debit_account_id", "0", IN_MONTH, "-")}
+), totals as (
+    select currency, coalesce(sum(opening), 0)::bigint as opening, coalesce(sum(credited), 0)::bigint as credited,
+        coalesce(sum(debited), 0)::bigint as debited, coalesce(sum(before), 0)::bigint as before
+    from parts group by currency
+), page as materialized ({_page(bounds, "asc", rows)})
+select totals.currency, totals.opening, totals.credited, totals.debited, totals.opening + totals.before as before,
+    t.id, {FIELDS}
+from totals left join page t on t.currency = totals.currency {CAUSED}
+order by t.booked_on, t.id, totals.currency
+"""  # noqa: S608 - our own words
+
+
+NEWEST: Final = {rows: _newest(rows) for rows in ROWS}
+MONTH: Final = {rows: _month(rows) for rows in (DEFAULT_LINES + 1, MOST_A_PAGE + 1, MOST_LINES + 1)}
+TOTALS: Final = 5
+"""Columns of them; then comes the key within a day, then the fields of `Entry`."""
+
+
+@dataclass(frozen=True, slots=True)
+class MonthPage:
+    """What an account was credited and debited in a month, by currency, and a part of the entries, oldest first."""
+
+    totals: list[Totals]
+    entries: list[Entry]
+    next_cursor: str | None
+
+
+async def read_newest(
+    connection: asyncpg.Connection, account_id: UUID, paging: PageRequest
+) -> tuple[list[Entry], str | None]:
+    """One page of the entries of an account, by the day on which they are booked, newest first.
+
+    Raises:
+        Invalid: the cursor is not one of this list.
+    """
+    after = _after(paging, END)
+    rows = await connection.fetch(large_enough(NEWEST, paging), account_id, *after)
+    kept = rows[: paging.limit]
+    entries = [Entry(*row[:-1]) for row in kept]
+    return entries, encode_cursor([kept[-1]["booked_on"], kept[-1]["id"]]) if len(rows) > len(kept) else None
+
+
+async def read_month(
+    connection: asyncpg.Connection, account_id: UUID, begins: date, ends: date, paging: PageRequest
+) -> MonthPage:
+    """One page of what was booked from `begins` and before `ends`, with the totals of all of it.
+
+    Raises:
+        Invalid: the cursor is not one of this list.
+    """
+    after = max(_after(paging, (begins, 0)), (begins, 0))
+    rows = await connection.fetch(large_enough(MONTH, paging), account_id, begins, ends, *after)
+    totals = {row["currency"]: Totals(*row[:TOTALS]) for row in rows}
+    found = [row for row in rows if row["id"] is not None]
+    kept = found[: paging.limit]
+    cursor = encode_cursor([kept[-1]["booked_on"], kept[-1]["id"]]) if len(found) > len(kept) else None
+    entries = [Entry(*row[TOTALS + 1 :]) for row in kept]
+    return MonthPage([totals[currency] for currency in sorted(totals)], entries, cursor)
+
+
+def _after(paging: PageRequest, start: tuple[date, int]) -> tuple[date, int]:
+    if paging.cursor is None:
+        return start
+    day, number = decode_cursor(paging.cursor, [date, int])
+    assert isinstance(day, date) and isinstance(number, int)  # noqa: S101, PT018 - for the type checker
+    return day, number

@@ -1,0 +1,184 @@
+"""The query of a search as PostgreSQL gets it: written once, when this module is loaded, for two kinds of search.
+
+What differs from one search to the next is in `ARGUMENTS`; what does not is spelled out, so that a plan that is kept
+finds the indexes over a part of a table.
+"""
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    case,
+    cast,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+)
+from sqlalchemy.dialects.postgresql import asyncpg
+
+from api.schema import charge_points, connector_specs, connectors, locations, transactions
+from api.sharing.access import is_listed_for, is_visible_to
+from api.sharing.bookings import is_booked
+from api.tariffs.in_force import beside
+
+EARTH_RADIUS_KM: Final = 6371.0088
+"""Mean radius (IUGG R1)."""
+ARGUMENTS: Final = {
+    "user": "uuid",
+    "now": "timestamptz",
+    "box": "box",
+    "further_box": "box",
+    "latitude": "float8",
+    "longitude": "float8",
+    "radius_m": "bigint",
+    "standard": "text",
+    "power_type": "text",
+    "min_power_w": "integer",
+    "free_from": "timestamptz",
+    "free_until": "timestamptz",
+    "free_now": "boolean",
+    "after_m": "bigint",
+    "after_charge_point": "uuid",
+    "after_connector": "integer",
+    "rows": "bigint",
+}
+"""In order. A box or wish that is null is none; `after_m`, with what follows it, is the last row of the page before."""
+PRICED_ARGUMENTS: Final = ARGUMENTS | {"max_price_e4": "bigint", "currency": "text"}
+PRICE_E4: Final = """(
+    select max((part ->> 'price_e4')::bigint)
+    from jsonb_array_elements(tariff.elements) as element, jsonb_array_elements(element -> 'price_components') as part
+    where part ->> 'type' = 'ENERGY')"""
+"""As `energy_price_e4` has it: the highest price of a kWh where it varies."""
+PLAIN: Final[tuple[ColumnElement[Any], ...]] = (
+    charge_points.c.id.label("charge_point_id"),
+    charge_points.c.name,
+    charge_points.c.time_zone,
+    *(connector_specs.c[name] for name in ("connector_id", "standard", "format", "power_type", "max_power_w")),
+    connectors.c.status,
+    locations.c.name.label("place_name"),
+    *(
+        locations.c[name]
+        for name in ("address", "postal_code", "city", "country", "latitude", "longitude", "opening_times")
+    ),
+)
+"""What is shown as it is stored."""
+
+
+def _place(name: str) -> str:
+    """Of an argument in the query."""
+    return f"${list(PRICED_ARGUMENTS).index(name) + 1}::{PRICED_ARGUMENTS[name]}"
+
+
+def _given(name: str) -> ColumnElement[Any]:
+    return literal_column(_place(name))
+
+
+def _statement(*, is_priced: bool) -> str:
+    """Nearest first; with `is_priced` only what costs the caller as much at most.
+
+    Where and price are looked at for the rows of the page alone, unless a price is asked for.
+    """
+    tariff = beside("charge_points.id", _place("user"), _place("now"))
+    price = literal_column(PRICE_E4, BigInteger)
+    near = _near()
+    if is_priced:
+        cheap = and_(price <= _given("max_price_e4"), tariff.c.currency == _given("currency"))
+        near = near.join(tariff, true()).where(cheap)
+    key = ("distance_m", "charge_point_id", "connector_id")
+    page = near.order_by(*(near.selected_columns[name] for name in key)).limit(_given("rows")).subquery("page")
+    beside_page = page.join(charge_points, charge_points.c.id == page.c.charge_point_id).outerjoin(tariff, true())
+    query = select(page, tariff.c.currency, price.label("price_e4")).select_from(beside_page)
+    return _written_out(query.order_by(*(page.c[name] for name in key)))
+
+
+def _written_out(query: Select[Any]) -> str:
+    dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
+    return query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}).string
+
+
+def _near() -> Select[Any]:
+    user, now, specs = _given("user"), _given("now"), connector_specs
+    of_connector = and_(
+        connectors.c.charge_point_id == charge_points.c.id, connectors.c.connector_id == specs.c.connector_id
+    )
+    joined = (
+        locations.join(charge_points, charge_points.c.location_id == locations.c.id)
+        .join(specs, specs.c.charge_point_id == charge_points.c.id)
+        .outerjoin(connectors, of_connector)
+    )
+    access = case((charge_points.c.owner_id == user, "own"), (is_listed_for(user, now), "granted"), else_="public")
+    distance = _distance_m()
+    last = tuple_(*(_given(name) for name in ("after_m", "after_charge_point", "after_connector")))
+    return (
+        select(*PLAIN, _is_free().label("is_free_now"), access.label("access"), distance.label("distance_m"))
+        .select_from(joined)
+        .where(
+            locations.c.deleted_at.is_(None),
+            _is_in_a_box(),
+            distance <= _given("radius_m"),
+            or_(_given("after_m").is_(None), tuple_(distance, charge_points.c.id, specs.c.connector_id) > last),
+            *_wishes(),
+            is_visible_to(user, now),
+        )
+    )
+
+
+def _wishes() -> list[ColumnElement[bool]]:
+    specs = connector_specs.c
+    begin, end = _given("free_from"), _given("free_until")
+    return [
+        or_(_given("standard").is_(None), specs.standard == _given("standard")),
+        or_(_given("power_type").is_(None), specs.power_type == _given("power_type")),
+        or_(_given("min_power_w").is_(None), specs.max_power_w >= _given("min_power_w")),
+        or_(begin.is_(None), ~is_booked(begin, end)),
+        or_(~_given("free_now"), _is_free()),
+    ]
+
+
+def _is_free() -> ColumnElement[bool]:
+    """At this moment: connected, Available, and neither used nor reserved."""
+    connected, ended, now = charge_points.c.connected_at, charge_points.c.disconnected_at, _given("now")
+    moment_later: ColumnElement[Any] = literal_column(f"({_place('now')} + interval '1 microsecond')")
+    is_charging = exists().where(
+        transactions.c.charge_point_id == charge_points.c.id,
+        transactions.c.connector_id == connector_specs.c.connector_id,
+        transactions.c.status == "active",
+    )
+    return and_(
+        func.coalesce(connectors.c.status, "") == "Available",
+        connected.is_not(None),
+        or_(ended.is_(None), ended < connected),
+        ~is_charging,
+        ~is_booked(now, moment_later),
+    )
+
+
+def _is_in_a_box() -> ColumnElement[bool]:
+    """What the index over the points of locations finds; across the date line there are two boxes."""
+    point: ColumnElement[Any] = literal_column(
+        "point(locations.longitude::double precision, locations.latitude::double precision)"
+    )
+    return or_(*(point.op("<@")(_given(box)) for box in ("box", "further_box")))
+
+
+def _distance_m() -> ColumnElement[int]:
+    """Along the great circle, by the haversine formula, in whole metres."""
+    north, east = (func.radians(cast(column, Float)) for column in (locations.c.latitude, locations.c.longitude))
+    here_north, here_east = (func.radians(_given(name)) for name in ("latitude", "longitude"))
+    half = func.power(func.sin((north - here_north) / 2.0), 2) + func.cos(here_north) * func.cos(north) * func.power(
+        func.sin((east - here_east) / 2.0), 2
+    )
+    metres = 2000 * EARTH_RADIUS_KM * func.asin(func.sqrt(func.least(1.0, half)))
+    return cast(func.round(metres), BigInteger)
+
+
+STATEMENT: Final = _statement(is_priced=False)
+PRICED_STATEMENT: Final = _statement(is_priced=True)
