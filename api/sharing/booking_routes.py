@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.accounting.money import format_minor
+from api.charge_points.command_routes import own_tag
 from api.errors import (
     BadRequest,
     ChargingRefused,
@@ -16,12 +17,10 @@ from api.errors import (
     ConnectorReserved,
     CreditTooLow,
     InProgress,
-    Invalid,
     KeyReused,
     NotAllowed,
     NotFound,
 )
-from api.identity import id_tags
 from api.identity.caller import Caller, CurrentCaller
 from api.identity.id_tag_routes import TagText
 from api.identity.once import Once
@@ -141,9 +140,7 @@ async def book_connector(
     charge_point = await find_visible(transaction, caller, charge_point_id, now)
     if (earlier := await once.earlier(Booking)) is not None:
         return earlier
-    tag = await id_tags.find_own(transaction, caller.user_id, body.id_tag)
-    if tag is None:
-        raise Invalid.field("body.id_tag", "not one of your id tags, or you have none for the app")
+    tag = await own_tag(transaction, caller, body.id_tag)
     bounds = bookings.Bounds(
         timedelta(minutes=settings.booking_longest_minutes),
         timedelta(days=settings.booking_horizon_days),

@@ -1,9 +1,7 @@
 """A small fault campaign, and proof that its checker sees each kind of damage."""
 
-import os
-import shutil
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -81,15 +79,6 @@ BACKLOGS = {
         values (gen_random_uuid(), gen_random_uuid(), 'CZK', 1, now())""",
 }
 """What may be left to do, by the name of its queue."""
-
-
-@pytest.fixture
-def own_folder() -> Iterator[Path]:
-    """Outside of pytest's own folders, through which PostgreSQL's user may not pass."""
-    folder = Path(os.environ["TEST_FOLDER"]) / f"faults-{uuid.uuid4().hex[:8]}"
-    folder.mkdir(mode=0o711)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow

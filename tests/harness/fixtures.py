@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,18 +75,23 @@ class OwnServers:
 
 
 @pytest.fixture
-def own_servers() -> Iterator[OwnServers]:
+def own_folder() -> Path:
+    """Outside of pytest's own folders, through which PostgreSQL's user may not pass."""
+    folder = Path(os.environ["TEST_FOLDER"]) / f"own-{uuid.uuid4().hex[:8]}"
+    folder.mkdir(mode=0o711)
+    return folder
+
+
+@pytest.fixture
+def own_servers(own_folder: Path) -> Iterator[OwnServers]:
     """Servers that the test may stop, freeze and flush."""
-    folder = Path(os.environ["TEST_FOLDER"]) / f"own-{free_port()}"
-    folder.mkdir()
-    folder.chmod(0o711)
     postgres_port, redis_port = free_port(), free_port()
-    postgres = start_postgres(folder / "postgres", port=postgres_port)
-    redis = start_redis(folder / "redis", port=redis_port)
+    postgres = start_postgres(own_folder / "postgres", port=postgres_port)
+    redis = start_redis(own_folder / "redis", port=redis_port)
     urls = asyncio.run(create_database(postgres.url, "voltuj", "test"))
     migrated = alembic(urls, "upgrade", "head")
     assert migrated.returncode == 0, migrated.stderr
-    servers = OwnServers(folder, postgres_port, redis_port, postgres, redis, urls)
+    servers = OwnServers(own_folder, postgres_port, redis_port, postgres, redis, urls)
     yield servers
     servers.redis.stop()
     servers.postgres.stop()

@@ -1,9 +1,5 @@
 """A small overload, and proof that its checks see what is wrong."""
 
-import os
-import shutil
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import asyncpg
@@ -17,15 +13,6 @@ from wire.messages import ChargePointCall, encode
 
 SEED = 7
 SMALL = Sizes(seconds=2.0, in_flight=2, charge_points=2)
-
-
-@pytest.fixture
-def own_folder() -> Iterator[Path]:
-    """Outside of pytest's own folders, through which PostgreSQL's user may not pass."""
-    folder = Path(os.environ["TEST_FOLDER"]) / f"overload-{uuid.uuid4().hex[:8]}"
-    folder.mkdir(mode=0o711)
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.mark.slow

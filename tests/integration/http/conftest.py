@@ -1,6 +1,7 @@
 """Fixtures of the HTTP tests."""
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -37,7 +38,28 @@ async def stranger(site: Site) -> Person:
 
 
 @pytest.fixture
+async def operator(site: Site) -> Person:
+    """Somebody who runs the installation."""
+    return await site.person("operator", operator=True)
+
+
+@pytest.fixture
+async def driver(site: Site) -> Person:
+    """Somebody who charges."""
+    return await site.person("driver")
+
+
+@pytest.fixture
 async def gateway(site: Site) -> AsyncIterator[Gateway]:
     """A program that speaks the gateway's and the listener's side of a command."""
     async with Gateway(site.database, site.settings) as running:
         yield running
+
+
+@pytest.fixture
+async def box(site: Site, owner: Person, gateway: Gateway) -> dict[str, Any]:
+    """An accepted, connected charge point of the owner's."""
+    created = await owner.charge_point()
+    await site.accept(created["id"])
+    await gateway.connect(created["id"])
+    return created

@@ -22,16 +22,6 @@ WHY = {"note": "Seen on the spot."}
 
 
 @pytest.fixture
-async def driver(site: Site) -> Person:
-    return await site.person("driver")
-
-
-@pytest.fixture
-async def operator(site: Site) -> Person:
-    return await site.person("operator", operator=True)
-
-
-@pytest.fixture
 async def box(owner: Person, driver: Person) -> Box:
     created = await owner.charge_point(name="=HYPERLINK(1)")
     return Box(UUID(created["id"]), owner.user_id, driver.user_id)

@@ -11,15 +11,6 @@ from tests.integration.http.gateway import Gateway
 from tests.integration.http.site import Person, Site
 
 
-@pytest.fixture
-async def box(site: Site, owner: Person, gateway: Gateway) -> dict[str, Any]:
-    """An accepted, connected charge point of the owner's."""
-    created = await owner.charge_point()
-    await site.accept(created["id"])
-    await gateway.connect(created["id"])
-    return created
-
-
 def remote_start(tag: str, **fields: Any) -> dict[str, Any]:
     return {"action": "RemoteStartTransaction", "payload": {"idTag": tag, **fields}}
 

@@ -21,11 +21,6 @@ HOLD = 50_000
 
 
 @pytest.fixture
-async def operator(site: Site) -> Person:
-    return await site.person("operator", operator=True)
-
-
-@pytest.fixture
 async def boxes(site: Site, owner: Person, stranger: Person, gateway: Gateway) -> list[str]:
     """Two charge points at 5.50 a kWh, connected and shared with the stranger."""
     made = []

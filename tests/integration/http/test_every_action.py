@@ -60,15 +60,6 @@ CALLS: dict[str, dict[str, Any]] = {
 """In the order of the schemas, as they must leave."""
 
 
-@pytest.fixture
-async def box(site: Site, owner: Person, gateway: Gateway) -> dict[str, Any]:
-    """An accepted, connected charge point of the owner's."""
-    created = await owner.charge_point()
-    await site.accept(created["id"])
-    await gateway.connect(created["id"])
-    return created
-
-
 async def command(person: Person, box: dict[str, Any], action: str, payload: Any, status: int = 201) -> Any:
     return await person.post(f"/charge-points/{box['id']}/commands", {"action": action, "payload": payload}, status)
 

@@ -17,11 +17,6 @@ EVER = {"from": str((STOP - timedelta(days=2)).date()), "until": str((STOP + tim
 
 
 @pytest.fixture
-async def driver(site: Site) -> Person:
-    return await site.person("driver")
-
-
-@pytest.fixture
 async def settled(site: Site, owner: Person, driver: Person) -> str:
     """One session of 10 kWh for 55.00, settled in May with a fee of 5.50."""
     created = await owner.charge_point(name="=HYPERLINK(1)")

@@ -23,15 +23,6 @@ async def site(database: DatabaseUrls, redis_url: str, redis_prefix: str, tmp_pa
         yield opened
 
 
-@pytest.fixture
-async def box(site: Site, owner: Person, gateway: Gateway) -> dict[str, Any]:
-    """An accepted, connected charge point of the owner's."""
-    created = await owner.charge_point()
-    await site.accept(created["id"])
-    await gateway.connect(created["id"])
-    return created
-
-
 async def upload_link(site: Site, owner: Person, gateway: Gateway, box: dict[str, Any]) -> str:
     await owner.post(f"/charge-points/{box['id']}/diagnostics")
     location: str = orjson.loads((await gateway.next_command()).payload)["location"]

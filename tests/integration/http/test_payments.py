@@ -15,11 +15,6 @@ HEAD = "id,date,amount,currency,variable_symbol,name\n"
 IBAN = "CZ6508000000192000145399"
 
 
-@pytest.fixture
-async def operator(site: Site) -> Person:
-    return await site.person("operator", operator=True)
-
-
 async def take(operator: Person, lines: str, status: int = 201) -> Any:
     """Imports lines under our head."""
     return await operator.send("POST", "/operator/bank-statements", status, content=(HEAD + lines).encode())

@@ -26,11 +26,6 @@ async def driver(site: Site) -> Person:
 
 
 @pytest.fixture
-async def operator(site: Site) -> Person:
-    return await site.person("operator", operator=True)
-
-
-@pytest.fixture
 async def box(owner: Person, driver: Person) -> Box:
     created = await owner.charge_point(name="Garáž U Třešně")
     return Box(UUID(created["id"]), owner.user_id, driver.user_id)

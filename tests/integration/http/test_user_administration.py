@@ -3,15 +3,8 @@
 from typing import Any
 from uuid import UUID
 
-import pytest
-
 from tests.integration.http.site import Person, Site
 from tests.integration.http.test_accounts import registration
-
-
-@pytest.fixture
-async def operator(site: Site) -> Person:
-    return await site.person("operator", operator=True)
 
 
 async def entries(operator: Person, **wanted: Any) -> list[tuple[Any, ...]]:
