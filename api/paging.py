@@ -14,13 +14,14 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, Row, Select, Subquery, bindparam, tuple_, union_all
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Subquery, bindparam, literal_column, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Invalid
-from api.prepared import Connection, Prepared, slot
+from api.prepared import Connection, Prepared
 
 Item = TypeVar("Item")
+Statement = TypeVar("Statement")
 DEFAULT_LIMIT = 50
 HIGHEST_LIMIT = 200
 LONGEST_CURSOR = 512
@@ -81,17 +82,28 @@ async def read_page(
     return kept, encode_cursor([kept[-1]._mapping[column] for column in key])
 
 
-class Window:
-    """Which rows of a list one page needs: where it begins and how many, as slots of its statement."""
+ROWS: Final = (DEFAULT_LIMIT + 1, HIGHEST_LIMIT + 1)
+"""How many rows a query that is written once reads, as a number in it: with a place for a number PostgreSQL takes a
+tenth of all rows to be meant, and rather plans anew each time, which costs more than to read some rows too many."""
 
-    def __init__(self, key: Sequence[ColumnElement[Any]], *, is_first: bool, ascending: bool) -> None:
+
+def large_enough(queries: Mapping[int, Statement], paging: PageRequest) -> Statement:
+    """Of the same query for some numbers of rows, growing, the first that reads a page and one row more."""
+    return next(query for rows, query in queries.items() if rows > paging.limit)
+
+
+class Window:
+    """Which rows of a list one page needs: where it begins, as slots of its statement, and how many."""
+
+    def __init__(self, key: Sequence[ColumnElement[Any]], rows: int, *, is_first: bool, ascending: bool) -> None:
         self._key = key
+        self._rows = literal_column(str(rows), BigInteger)
         self._after = None if is_first else [bindparam(f"after_{n}", type_=each.type) for n, each in enumerate(key)]
         self._ascending = ascending
 
     def of(self, statement: Select[Any]) -> Select[Any]:
         """So much of `statement`, whose columns include those of the key."""
-        return _limited(statement, self._key, self._after, slot("rows", int), ascending=self._ascending)
+        return _limited(statement, self._key, self._after, self._rows, ascending=self._ascending)
 
     def of_all(self, parts: Sequence[Select[Any]]) -> Subquery:
         """Of disjoint lists as many rows as one page of all of them may need, to be joined to what the page shows.
@@ -114,8 +126,12 @@ class Listing:
     ) -> None:
         self._kinds = [column.type.python_type for column in key]
         self._names = [str(column.key) for column in key]
-        windows = [Window(key, is_first=is_first, ascending=ascending) for is_first in (True, False)]
-        self._first, self._later = (Prepared(window.of(build(window))) for window in windows)
+
+        def statements(*, is_first: bool) -> dict[int, Prepared]:
+            windows = {rows: Window(key, rows, is_first=is_first, ascending=ascending) for rows in ROWS}
+            return {rows: Prepared(window.of(build(window))) for rows, window in windows.items()}
+
+        self._first, self._later = statements(is_first=True), statements(is_first=False)
 
     async def page(
         self, connection: Connection, paging: PageRequest, values: Mapping[str, object]
@@ -127,8 +143,8 @@ class Listing:
         """
         last = [] if paging.cursor is None else decode_cursor(paging.cursor, self._kinds)
         after = {f"after_{n}": value for n, value in enumerate(last)}
-        statement = self._later if last else self._first
-        rows = await statement.fetch(connection, {**values, **after, "rows": paging.limit + 1})
+        statement = large_enough(self._later if last else self._first, paging)
+        rows = await statement.fetch(connection, {**values, **after})
         if len(rows) <= paging.limit:
             return rows, None
         return rows[: paging.limit], encode_cursor([rows[paging.limit - 1]._mapping[name] for name in self._names])
@@ -138,7 +154,7 @@ def _limited(
     statement: Select[Any],
     key: Sequence[ColumnElement[Any]],
     after: Sequence[object] | None,
-    rows: int,
+    rows: int | ColumnElement[int],
     *,
     ascending: bool,
 ) -> Select[Any]:
@@ -146,16 +162,6 @@ def _limited(
         statement = statement.where(tuple_(*key) > tuple_(*after) if ascending else tuple_(*key) < tuple_(*after))
     order = [column.asc() if ascending else column.desc() for column in key]
     return statement.order_by(*order).limit(rows)
-
-
-ROWS: Final = (DEFAULT_LIMIT + 1, HIGHEST_LIMIT + 1)
-"""How many rows a query that is written once reads, as a number in it: with a place for a number PostgreSQL takes a
-tenth of all rows to be meant, and rather plans anew each time, which costs more than to read some rows too many."""
-
-
-def large_enough(queries: Mapping[int, str], paging: PageRequest) -> str:
-    """Of the same query for some numbers of rows, growing, the first that reads a page and one row more."""
-    return next(query for rows, query in queries.items() if rows > paging.limit)
 
 
 def encode_cursor(values: Sequence[object]) -> str:
