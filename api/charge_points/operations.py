@@ -13,7 +13,8 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.tariff import energy_price_e4, flat_tariff, tariff_from_json
-from api.errors import Conflict, Invalid, NotFound
+from api.database import find_one
+from api.errors import Conflict, Invalid
 from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
 from api.paging import PageRequest, read_page
@@ -94,10 +95,7 @@ async def find(connection: AsyncConnection, caller: Caller, charge_point_id: UUI
         NotFound: the caller does not see it.
     """
     query = _overview(caller, now).where(charge_points.c.id == charge_point_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def list_visible(

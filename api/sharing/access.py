@@ -13,7 +13,8 @@ import asyncpg
 from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import NotAllowed, NotFound
+from api.database import find_one
+from api.errors import NotAllowed
 from api.identity.caller import Caller
 from api.schema import charge_points, grants, group_members
 
@@ -108,10 +109,7 @@ async def find_visible(connection: AsyncConnection, caller: Caller, charge_point
     query = select(charge_points, role_of(caller, now).label("role")).where(
         charge_points.c.id == charge_point_id, is_visible(caller, now)
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def find_controlled(

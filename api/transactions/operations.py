@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Column, ColumnElement, Row, Select, func, literal_column, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import NotFound
+from api.database import find_one
 from api.identity.caller import Caller
 from api.paging import PageRequest, merged, read_page
 from api.schema import charge_points, meter_values, transactions
@@ -87,10 +87,7 @@ async def find(connection: AsyncConnection, caller: Caller, public_id: UUID) -> 
         NotFound: the caller does not see it.
     """
     query = _select().where(_is_visible(caller), transactions.c.public_id == public_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def list_meter_values(
