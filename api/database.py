@@ -10,14 +10,14 @@ from typing import Any
 
 import asyncpg
 import orjson
-from sqlalchemy import event, text
+from sqlalchemy import Executable, Row, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.util import greenlet_spawn
 
-from api.errors import DatabaseAway
+from api.errors import DatabaseAway, NotFound
 from api.settings import Settings
 
 CONNECT_TIMEOUT_S = 5.0
@@ -153,6 +153,18 @@ async def raw(connection: AsyncConnection) -> asyncpg.Connection:
     if not found.is_in_transaction():
         await connection.execute(text("select"))  # SQLAlchemy begins the transaction with the first statement
     return found
+
+
+async def find_one(connection: AsyncConnection, query: Executable) -> Row[Any]:
+    """The one row of a query.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise NotFound
+    return row
 
 
 class Database:

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
 
 from api.database import raw
+from api.errors import NotFound
 
 T = TypeVar("T")
 DIALECT: Final = dialect()  # type: ignore[no-untyped-call]
@@ -75,6 +76,12 @@ class Prepared:
         records = await connection.fetch(self._sql, *[given[name] for name in self._order])
         return cast(Sequence[Row[Any]], [_Row(dict(record.items())) for record in records])
 
-    async def first(self, connection: Connection, values: Mapping[str, object]) -> Row[Any] | None:
-        """The first row, if there is one."""
-        return next(iter(await self.fetch(connection, values)), None)
+    async def one(self, connection: Connection, values: Mapping[str, object]) -> Row[Any]:
+        """The first row.
+
+        Raises:
+            NotFound: there is none.
+        """
+        for row in await self.fetch(connection, values):
+            return row
+        raise NotFound

@@ -36,11 +36,14 @@ def conduct(measure: Callable[[Path], None]) -> int:
     status = 0
     try:
         measure(folder)
-    except (BenchError, ServerError) as error:
-        print(f"{error}\nLogs of this run: {folder}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         status = INTERRUPTED
+    except Exception as error:
+        print(f"Logs of this run: {folder}", file=sys.stderr)
+        if not isinstance(error, BenchError | ServerError):
+            raise
+        print(error, file=sys.stderr)
+        return 1
     shutil.rmtree(folder, ignore_errors=True)
     return status
 

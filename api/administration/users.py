@@ -9,7 +9,8 @@ from sqlalchemy import Row, Select, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api import audit
-from api.errors import Conflict, NotFound
+from api.database import find_one
+from api.errors import Conflict
 from api.identity import email_tokens, recovery
 from api.paging import PageRequest, read_page
 from api.schema import audit_log, users
@@ -39,10 +40,7 @@ async def find(connection: AsyncConnection, user_id: UUID) -> Row[Any]:
         NotFound: there is none, or it was erased.
     """
     query = select(users).where(users.c.id == user_id, users.c.erased_at.is_(None)).with_for_update()
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def edit(

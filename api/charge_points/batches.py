@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.bus import LiveConnection
 from api.charge_points import commands
 from api.charge_points.command_rules import ACTIONS
+from api.database import find_one
 from api.errors import ApiError, Invalid, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
@@ -78,10 +79,7 @@ async def find(connection: AsyncConnection, caller: Caller, batch_id: UUID) -> R
         NotFound: there is none.
     """
     query = select(command_batches).where(command_batches.c.id == batch_id, _is_visible(caller))
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 def _is_visible(caller: Caller) -> ColumnElement[bool]:

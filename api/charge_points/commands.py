@@ -20,8 +20,8 @@ from api.charge_points.command_records import record
 from api.charge_points.command_rules import ACTIONS, REMOTE_START
 from api.charge_points.command_state import mark_offline
 from api.credit.holds import CreditTerms, keep_for_start
-from api.database import raw
-from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, NotFound, PriceChanged
+from api.database import find_one, raw
+from api.errors import ChargingRefused, Conflict, Invalid, NotAllowed, PriceChanged
 from api.idempotency import IdempotentRequest, earlier_answer, remember_answer
 from api.identity import id_tags
 from api.identity.caller import Caller
@@ -286,10 +286,7 @@ async def find(connection: AsyncConnection, caller: Caller, command_id: UUID) ->
         NotFound: the caller does not see it.
     """
     query = select_commands().where(commands.c.id == command_id, _is_visible(caller))
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 def _is_visible(caller: Caller) -> ColumnElement[bool]:

@@ -14,6 +14,7 @@ from sqlalchemy import Row, and_, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import find_one
 from api.errors import NotFound
 from api.identity.id_tags import ALPHABET
 from api.schema import charge_points, connector_codes, connectors
@@ -99,7 +100,4 @@ async def find_by_code(connection: AsyncConnection, text: str) -> Row[Any]:
         .select_from(joined)
         .where(table.c.code == code, table.c.revoked_at.is_(None), charge_points.c.deleted_at.is_(None))
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.charge_points.file_store import Stored
 from api.charge_points.jobs import DIAGNOSTICS, FIRMWARE
+from api.database import find_one
 from api.errors import Conflict, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
@@ -45,10 +46,7 @@ async def find(connection: AsyncConnection, caller: Caller, file_id: UUID, kind:
         NotFound: there is none.
     """
     query = select(files).where(files.c.id == file_id, files.c.kind == kind, _is_own(caller))
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def remove_firmware(connection: AsyncConnection, caller: Caller, file_id: UUID) -> None:
@@ -97,9 +95,7 @@ async def find_for_upload(
     )
     if lock:
         query = query.with_for_update(of=charge_point_jobs)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
+    row = await find_one(connection, query)
     if row.file_id is not None:
         raise Conflict("A file was uploaded by this link already.")
     return row
@@ -150,7 +146,4 @@ async def find_job(connection: AsyncConnection, charge_point_id: UUID, job_id: U
         NotFound: there is none.
     """
     this = (charge_point_jobs.c.charge_point_id == charge_point_id, charge_point_jobs.c.id == job_id)
-    row: Row[Any] | None = (await connection.execute(select_jobs().where(*this))).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, select_jobs().where(*this))

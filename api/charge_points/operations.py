@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.tariff import energy_price_e4, flat_tariff, tariff_from_json
-from api.errors import Conflict, Invalid, NotFound
+from api.errors import Conflict, Invalid
 from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
 from api.paging import Listing, PageRequest
@@ -97,10 +97,7 @@ async def find(connection: Connection, caller: Caller, charge_point_id: UUID, no
         NotFound: the caller does not see it.
     """
     values = {"user_id": caller.user_id, "charge_point_id": charge_point_id, "now": now}
-    row = await _one(caller.role).first(connection, values)
-    if row is None:
-        raise NotFound
-    return row
+    return await _one(caller.role).one(connection, values)
 
 
 @cache

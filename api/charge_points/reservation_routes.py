@@ -14,6 +14,7 @@ from api.charge_points.command_routes import SENDING, Command, WaitSeconds
 from api.charge_points.daily_routes import ConnectorOrAll
 from api.charge_points.sending import CurrentSender
 from api.charge_points.timestamps import format_timestamp
+from api.database import find_one
 from api.errors import Conflict, NotAllowed, NotFound
 from api.identity.caller import CurrentCaller
 from api.identity.id_tag_routes import TagText
@@ -146,9 +147,7 @@ async def cancel_reservation(
         if not 0 <= reservation_id < 2**31:
             raise NotFound
         this = (reservations.c.charge_point_id == charge_point_id, reservations.c.reservation_id == reservation_id)
-        row = (await transaction.execute(select(reservations.c.status).where(*this))).one_or_none()
-        if row is None:
-            raise NotFound
+        row = await find_one(transaction, select(reservations.c.status).where(*this))
         if row.status not in {"requested", "accepted"}:
             raise Conflict(f"This reservation is over: it is {row.status}.")
         return call

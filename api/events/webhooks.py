@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import Row, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import Conflict, Invalid, NotFound
+from api.database import find_one
+from api.errors import Conflict, Invalid
 from api.events.addresses import RefusedError, parse_url
 from api.events.audience import PERSON
 from api.events.catalogue import PING
@@ -36,10 +37,7 @@ async def find_own(connection: AsyncConnection, user_id: UUID, webhook_id: UUID)
         NotFound: the user has no such one.
     """
     query = select(webhooks).where(webhooks.c.id == webhook_id, webhooks.c.user_id == user_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def create(
@@ -149,10 +147,7 @@ async def redeliver(connection: AsyncConnection, webhook: Row[Any], delivery_id:
 
 async def _read_delivery(connection: AsyncConnection, webhook_id: UUID, delivery_id: UUID) -> Row[Any]:
     query = _deliveries().where(webhook_deliveries.c.id == delivery_id, webhook_deliveries.c.webhook_id == webhook_id)
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 def _check_enabled(webhook: Row[Any]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Row, Select, delete, func, insert, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import find_one
 from api.errors import Conflict, NotFound
 from api.paging import PageRequest, read_page
 from api.schema import id_tags
@@ -111,10 +112,7 @@ async def edit(connection: AsyncConnection, user_id: UUID, tag_id: UUID, changes
     statement = (
         update(id_tags).where(*own).values(**changes).returning(id_tags) if changes else select(id_tags).where(*own)
     )
-    row: Row[Any] | None = (await connection.execute(statement)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, statement)
 
 
 async def remove(connection: AsyncConnection, user_id: UUID, tag_id: UUID) -> None:

@@ -12,7 +12,8 @@ import asyncpg
 from sqlalchemy import Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import Conflict, NotFound
+from api.database import find_one
+from api.errors import Conflict
 from api.identity.id_tags import group_lock_name
 from api.schema import id_tags, learning_windows
 
@@ -85,10 +86,7 @@ async def find_own(connection: AsyncConnection, charge_point_id: UUID, user_id: 
         .select_from(table.outerjoin(id_tags, id_tags.c.id == table.c.id_tag_id))
         .where(table.c.id == window_id, table.c.charge_point_id == charge_point_id, table.c.user_id == user_id)
     )
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def close_window(

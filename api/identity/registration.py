@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import Row, Select, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import NotFound
+from api.database import find_one
 from api.identity import email_tokens, operations
 from api.mail import outbox
 from api.paging import PageRequest, read_page
@@ -103,9 +103,7 @@ async def send_again_by_id(connection: AsyncConnection, token_id: UUID, public_u
     Raises:
         NotFound: no such registration waits.
     """
-    asked = (await connection.execute(_pending(now).where(table.c.id == token_id))).one_or_none()
-    if asked is None:
-        raise NotFound
+    asked = await find_one(connection, _pending(now).where(table.c.id == token_id))
     await _repeat(connection, asked, public_url, now)
     return str(asked.email)
 

@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Row, Select, delete, func, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import find_one
 from api.errors import Conflict, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
@@ -109,10 +110,7 @@ async def find_payout(connection: AsyncConnection, caller: Caller, payout_id: UU
     Raises:
         NotFound: the caller does not see it.
     """
-    row: Row[Any] | None = (await connection.execute(_payouts(caller).where(payouts.c.id == payout_id))).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, _payouts(caller).where(payouts.c.id == payout_id))
 
 
 async def list_made(connection: AsyncConnection, payout_ids: Sequence[UUID]) -> Sequence[Row[Any]]:
@@ -153,12 +151,7 @@ async def find_movement(connection: AsyncConnection, movement_id: UUID) -> Row[A
     Raises:
         NotFound: there is none.
     """
-    row: Row[Any] | None = (
-        await connection.execute(_movements().where(bank_movements.c.id == movement_id))
-    ).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, _movements().where(bank_movements.c.id == movement_id))
 
 
 async def list_meanings(connection: AsyncConnection, movement_id: UUID) -> Sequence[Row[Any]]:

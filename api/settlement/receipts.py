@@ -13,6 +13,7 @@ from sqlalchemy import Row, Select, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.tariff import tariff_from_document
+from api.database import find_one
 from api.documents.receipt import Issued, Receipt, Seller
 from api.errors import Conflict, NotFound
 from api.schema import billing_profiles, charge_points, ledger_accounts, receipts, settlements, transactions, users
@@ -58,9 +59,7 @@ async def _explain(connection: AsyncConnection, transaction_id: UUID, user_id: U
         or_(transactions.c.owner_id == user_id, transactions.c.driver_id == user_id),
         ~select(settlements.c.id).where(settlements.c.transaction_id == transactions.c.id).exists(),
     )
-    row = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
+    row = await find_one(connection, query)
     raise Conflict("This session waits for a decision." if row.held_reasons else "This session is not settled yet.")
 
 

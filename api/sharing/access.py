@@ -13,7 +13,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, true
 
-from api.errors import NotAllowed, NotFound
+from api.errors import NotAllowed
 from api.identity.caller import Caller
 from api.prepared import Connection, Prepared, slot
 from api.schema import charge_points, grants, group_members
@@ -118,10 +118,7 @@ async def find_visible(connection: Connection, caller: Caller, charge_point_id: 
         NotFound: the caller does not see it.
     """
     values = {"user_id": caller.user_id, "charge_point_id": charge_point_id, "now": now}
-    row = await _visible(caller.role).first(connection, values)
-    if row is None:
-        raise NotFound
-    return row
+    return await _visible(caller.role).one(connection, values)
 
 
 def any_caller(role: str) -> Caller:

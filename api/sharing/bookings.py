@@ -14,8 +14,8 @@ from sqlalchemy import ColumnElement, Row, and_, exists, func, insert, or_, sele
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.credit.holds import available, lock_driver, too_low
-from api.database import raw
-from api.errors import ChargingRefused, Conflict, ConnectorReserved, Invalid, NotFound
+from api.database import find_one, raw
+from api.errors import ChargingRefused, Conflict, ConnectorReserved, Invalid
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
 from api.schema import bookings as table
@@ -198,10 +198,7 @@ async def find(connection: AsyncConnection, caller: Caller, booking_id: UUID) ->
         NotFound: the caller does not see it.
     """
     query = _select().where(table.c.id == booking_id, _is_seen_by(caller))
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def list_own(

@@ -9,6 +9,7 @@ from sqlalchemy import Row, delete, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import find_one
 from api.errors import Conflict, Invalid, NotFound
 from api.paging import PageRequest, read_page
 from api.schema import grants, group_members, groups, users
@@ -38,11 +39,7 @@ async def find(connection: AsyncConnection, owner_id: UUID, group_id: UUID, *, f
     """
     own = (groups.c.id == group_id, groups.c.owner_id == owner_id, groups.c.deleted_at.is_(None))
     query = select(groups).where(*own)
-    found = await connection.execute(query.with_for_update() if for_change else query)
-    row: Row[Any] | None = found.one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query.with_for_update() if for_change else query)
 
 
 async def rename(connection: AsyncConnection, owner_id: UUID, group_id: UUID, name: str) -> Row[Any]:

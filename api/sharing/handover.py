@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.tariff import flat_tariff
 from api.charge_points import operations as charge_point_operations
+from api.database import find_one
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
@@ -119,10 +120,7 @@ def _is_offered_to(caller: Caller) -> ColumnElement[bool]:
 
 async def _find_offered(connection: AsyncConnection, caller: Caller, handover_id: UUID) -> Row[Any]:
     query = select(handovers).where(handovers.c.id == handover_id, _is_offered_to(caller))
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def _end(

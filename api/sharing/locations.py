@@ -8,7 +8,8 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from api.errors import Conflict, Invalid, NotFound
+from api.database import find_one
+from api.errors import Conflict, Invalid
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
 from api.schema import charge_points, grants, locations
@@ -41,10 +42,7 @@ async def find(connection: AsyncConnection, caller: Caller, location_id: UUID) -
         NotFound: the caller does not see it.
     """
     query = select(locations).where(locations.c.id == location_id, _is_controlled(caller))
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def edit(connection: AsyncConnection, caller: Caller, location_id: UUID, changes: dict[str, Any]) -> Row[Any]:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Row, Select, and_, func, insert, literal, or_, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from api.database import find_one
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
@@ -127,10 +128,7 @@ async def find_either(connection: AsyncConnection, caller: Caller, grant_id: UUI
 
 async def _find(connection: AsyncConnection, grant_id: UUID, condition: ColumnElement[bool] | None = None) -> Row[Any]:
     query = _select().where(grants.c.id == grant_id, condition if condition is not None else true())
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
-    if row is None:
-        raise NotFound
-    return row
+    return await find_one(connection, query)
 
 
 async def find_person(connection: AsyncConnection, email: str) -> UUID | None:

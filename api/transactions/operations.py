@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy import Column, Row, Select, func, literal_column, or_, select
 
-from api.errors import NotFound
 from api.identity.caller import Caller
 from api.paging import Listing, PageRequest, Window
 from api.prepared import Connection, Prepared, slot
@@ -88,10 +87,7 @@ async def find(connection: Connection, caller: Caller, public_id: UUID) -> Row[A
     Raises:
         NotFound: the caller does not see it.
     """
-    row = await _one(caller.is_operator).first(connection, {"user_id": caller.user_id, "public_id": public_id})
-    if row is None:
-        raise NotFound
-    return row
+    return await _one(caller.is_operator).one(connection, {"user_id": caller.user_id, "public_id": public_id})
 
 
 @cache

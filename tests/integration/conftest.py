@@ -1,6 +1,7 @@
-"""What tests in the process share: the listener's kind of pool, of the restricted role, on the test's own database."""
+"""What the integration tests share: the listener's kind of pool in the process, and listeners as processes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from api.database import make_pool
 from api.settings import Settings
 from standalone.databases import DatabaseUrls
+from tests.integration.listener.gateway import Listener, StartListener, start_listener
 
 
 @pytest.fixture
@@ -24,3 +26,21 @@ async def connection(pool: asyncpg.Pool) -> AsyncIterator[asyncpg.Connection]:
     async with pool.acquire() as connection:
         await connection.execute("set idle_in_transaction_session_timeout = 0")
         yield connection
+
+
+@pytest.fixture
+def listen(tmp_path: Path, database: DatabaseUrls, redis_url: str, redis_prefix: str) -> Iterator[StartListener]:
+    """Starts listener processes, which end with the test; their logs are shown where it fails."""
+    started: list[Listener] = []
+
+    def start(*, database_url: str = "", redis: str = "", **settings: str) -> Listener:
+        listener = start_listener(
+            tmp_path, database_url or database.application, redis or redis_url, redis_prefix, **settings
+        )
+        started.append(listener)
+        return listener
+
+    yield start
+    for listener in started:
+        listener.end()
+        print(listener.said()[-4000:])  # noqa: T201 - pytest shows it with a failure

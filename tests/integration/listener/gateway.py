@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -129,6 +129,9 @@ class Listener:
     def said(self) -> str:
         """Its log."""
         return self.log.read_text(errors="replace")
+
+
+StartListener = Callable[..., Listener]
 
 
 def start_listener(folder: Path, database_url: str, redis_url: str, prefix: str, **settings: str) -> Listener:

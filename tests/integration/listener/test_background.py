@@ -9,8 +9,7 @@ import pytest
 
 from api.charge_points import background
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import Gateway, make_charge_point
+from tests.integration.listener.gateway import Gateway, StartListener, make_charge_point
 from wire.messages import Command
 
 BOOTED = datetime(2026, 5, 4, 9, tzinfo=UTC)

@@ -9,8 +9,7 @@ import pytest
 
 from api.charge_points.live import read_live
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import Gateway, call, give_card, iso, make_charge_point
+from tests.integration.listener.gateway import Gateway, StartListener, call, give_card, iso, make_charge_point
 from wire.messages import ChargePointCall
 
 NOW = datetime.now(UTC).replace(microsecond=0)

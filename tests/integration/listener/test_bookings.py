@@ -19,8 +19,7 @@ from api.sharing.authorization import authorize
 from api.sharing.ocpp import authorize_call
 from api.transactions.start import start
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import call, give_card, iso, make_charge_point
+from tests.integration.listener.gateway import StartListener, call, give_card, iso, make_charge_point
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)

@@ -11,8 +11,7 @@ import pytest
 
 from api.charge_points.command_state import apply_outcome, end_overdue, read_outcome
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import Gateway, gateway_on, make_charge_point
+from tests.integration.listener.gateway import Gateway, StartListener, gateway_on, make_charge_point
 from wire.messages import Command, CommandOutcome
 
 

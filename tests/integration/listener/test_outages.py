@@ -18,9 +18,9 @@ from standalone.databases import DatabaseUrls, alembic, create_database
 from standalone.servers import Server, free_port, start_postgres, start_redis
 from tests.conftest import FAST
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
 from tests.integration.listener.gateway import (
     Gateway,
+    StartListener,
     call,
     gateway_on,
     give_card,

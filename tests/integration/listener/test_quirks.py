@@ -13,9 +13,9 @@ from api.transactions.start import start
 from api.transactions.stop import stop
 from api.transactions.tolerance import added_up
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
 from tests.integration.listener.gateway import (
     Gateway,
+    StartListener,
     call,
     give_card,
     give_price,

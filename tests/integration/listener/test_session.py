@@ -8,9 +8,9 @@ import orjson
 
 from api.charge_points.live import read_live
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
 from tests.integration.listener.gateway import (
     Gateway,
+    StartListener,
     call,
     give_card,
     give_price,

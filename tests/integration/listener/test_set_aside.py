@@ -7,8 +7,7 @@ import asyncpg
 import orjson
 import pytest
 
-from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import Gateway, call, give_card, iso, make_charge_point
+from tests.integration.listener.gateway import Gateway, StartListener, call, give_card, iso, make_charge_point
 from wire.messages import ChargePointCall
 
 NOW = datetime.now(UTC)

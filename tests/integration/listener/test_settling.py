@@ -3,8 +3,7 @@
 import asyncpg
 
 from tests.harness.stack import eventually
-from tests.integration.listener.conftest import StartListener
-from tests.integration.listener.gateway import Gateway
+from tests.integration.listener.gateway import Gateway, StartListener
 from tests.integration.settlement.books import add_box, add_session, balance, check_books
 
 SESSIONS = 300

@@ -13,7 +13,6 @@ import asyncpg
 import pytest
 
 from standalone.databases import REPOSITORY, DatabaseUrls
-from tests.integration.listener.gateway import Listener, start_listener
 
 
 def read_mails(folder: Path) -> list[EmailMessage]:
@@ -42,7 +41,6 @@ class MailServer:
 
 
 StartMailServer = Callable[..., MailServer]
-StartListener = Callable[..., Listener]
 
 
 @pytest.fixture
@@ -63,22 +61,6 @@ def mail_server(tmp_path: Path) -> Iterator[StartMailServer]:
     for process in started:
         process.kill()
         process.communicate()
-
-
-@pytest.fixture
-def listen(tmp_path: Path, database: DatabaseUrls, redis_url: str, redis_prefix: str) -> Iterator[StartListener]:
-    """Starts listener processes, which end with the test; their logs are shown where it fails."""
-    started: list[Listener] = []
-
-    def start(**settings: str) -> Listener:
-        listener = start_listener(tmp_path, database.application, redis_url, redis_prefix, **settings)
-        started.append(listener)
-        return listener
-
-    yield start
-    for listener in started:
-        listener.end()
-        print(listener.said()[-4000:])  # noqa: T201 - pytest shows it with a failure
 
 
 @pytest.fixture

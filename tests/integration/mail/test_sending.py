@@ -7,7 +7,8 @@ import asyncpg
 
 from tests.conformance.pki import Authority, key_pem, new_key, pem
 from tests.harness.stack import eventually
-from tests.integration.mail.conftest import StartListener, StartMailServer, read_mails
+from tests.integration.listener.gateway import StartListener
+from tests.integration.mail.conftest import StartMailServer, read_mails
 
 
 async def post(connection: asyncpg.Connection, recipient: str = "jana@example.org", *, age: str = "0") -> None:
