@@ -85,13 +85,13 @@ async def find_connectors(
         Invalid: the cursor is not one of this list.
     """
     last = (None, None, None) if paging.cursor is None else decode_cursor(paging.cursor, [int, UUID, int])
-    radius_m, rows = await _first_radius_m(connection, area, last[0]), []
+    radius_m = await _first_radius_m(connection, area, last[0])
     while True:
         query, values = prepare(user_id, area.within(radius_m), wanted, (*last, paging.limit + 1), now)
         rows = await connection.fetch(query, *values)
         if len(rows) > paging.limit or radius_m >= area.radius_m:
             break
-        radius_m = min(2 * radius_m, area.radius_m)
+        radius_m = min(2 * radius_m + 1, area.radius_m)
     kept = rows[: paging.limit]
     if len(rows) <= paging.limit:
         return kept, None
