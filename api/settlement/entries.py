@@ -18,6 +18,8 @@ MOST_A_PAGE: Final = 1_000
 """Of a month: more than elsewhere, so that most people have theirs at once."""
 MOST_LINES: Final = 20_000
 """Of a statement that is one file, which is made in memory."""
+MOST_PRINTED: Final = 2_000
+"""Of one on paper: some 60 pages, made in a few seconds."""
 END: Final = (date.max, LARGEST_BIGINT)
 """Behind every (booked_on, id), the order of entries; for PostgreSQL that day is infinity."""
 CAUSED: Final = """
@@ -101,7 +103,7 @@ order by t.booked_on, t.id, totals.currency
 
 
 NEWEST: Final = {rows: _newest(rows) for rows in ROWS}
-MONTH: Final = {rows: _month(rows) for rows in (DEFAULT_LINES + 1, MOST_A_PAGE + 1, MOST_LINES + 1)}
+MONTH: Final = {rows + 1: _month(rows + 1) for rows in (DEFAULT_LINES, MOST_A_PAGE, MOST_PRINTED, MOST_LINES)}
 TOTALS: Final = 5
 """Columns of them; then comes the key within a day, then the fields of `Entry`."""
 

@@ -279,7 +279,7 @@ async def read_statement_pdf(
     async with database.reading() as connection:
         account = await operations.find_account(connection, caller, account_id)
         holder = await operations.read_holder(connection, account)
-        sections = await operations.read_statement(connection, account_id, begins, ends, statement_pdf.MOST_LINES)
+        sections = await operations.read_statement(connection, account_id, begins, ends, entries.MOST_PRINTED)
     head = statement_pdf.Head(account_id, account["kind"], holder, begins)
     content = await workshop.make(partial(statement_pdf.render_statement, head, sections, language))
     return pdf_response(content, f"statement-{begins:%Y-%m}.pdf")

@@ -11,8 +11,6 @@ from api.documents.languages import Language, Words, marked, words_of
 from api.documents.page import Page
 from api.settlement.statement import Entry, Section
 
-MOST_LINES: Final = 2_000
-"""Some 60 pages, made in a few seconds."""
 KINDS: Final = {
     "charge": marked("Charging"),
     "vat": marked("VAT"),

@@ -1,20 +1,23 @@
-"""Search: the connectors near a place that the caller may see, nearest first. One query; it changes nothing.
+"""Search: the connectors near a place that the caller may see, nearest first. It changes nothing.
 
 Found are wallboxes that are public, granted to the caller, or the caller's own, and nothing else: operators search as
 anybody does. Who owns them never leaves this module.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from math import asin, cos, degrees, radians, sin
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
 
 from api.paging import PageRequest, decode_cursor, encode_cursor
-from api.sharing.search_query import EARTH_RADIUS_KM, PRICED_STATEMENT, STATEMENT
+from api.sharing.search_query import EARTH_RADIUS_KM, PRICED_STATEMENT, SPARSE, STATEMENT
+
+HALVED: Final = 8
+"""So many circles: of 10 km the smallest has 78 m."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,25 @@ class Area:
         return south, north, self.longitude - across, self.longitude + across
 
     @property
-    def boxes(self) -> list[tuple[float, float, float, float]]:
-        """The same as west, south, east and north; across the date line there are two."""
-        south, north, west, east = self.box
+    def radius_m(self) -> int:
+        """In whole metres, as distances are."""
+        return round(self.radius_km * 1000)
+
+    def within(self, radius_m: int) -> "Area":
+        """A circle around the same place."""
+        return replace(self, radius_km=radius_m / 1000)
+
+    @property
+    def boxes(self) -> tuple[asyncpg.Box, asyncpg.Box | None]:
+        """What PostgreSQL looks into, a metre larger than whole metres may say; across the date line there are two."""
+        south, north, west, east = self.within(self.radius_m + 1).box
         spans = [(west, east)]
         if west < -180:
             spans = [(west + 360, 180.0), (-180.0, east)]
         elif east > 180:
             spans = [(west, 180.0), (-180.0, east - 360)]
-        return [(left, south, right, north) for left, right in spans]
+        first, *further = (asyncpg.Box((right, north), (left, south)) for left, right in spans)
+        return first, further[0] if further else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,31 +78,45 @@ async def find_connectors(
 ) -> tuple[Sequence[asyncpg.Record], str | None]:
     """One page of what is found, nearest first, each with its distance, status and price for this person.
 
+    Looks around the place in circles that grow until the page is full: in a town with thousands of wallboxes it does
+    not ask of each who may see it.
+
     Raises:
         Invalid: the cursor is not one of this list.
     """
-    query, values = prepare(user_id, area, wanted, paging, now)
-    rows = await connection.fetch(query, *values)
-    if len(rows) <= paging.limit:
-        return rows, None
+    last = (None, None, None) if paging.cursor is None else decode_cursor(paging.cursor, [int, UUID, int])
+    radius_m = await _first_radius_m(connection, area, last[0])
+    while True:
+        query, values = prepare(user_id, area.within(radius_m), wanted, (*last, paging.limit + 1), now)
+        rows = await connection.fetch(query, *values)
+        if len(rows) > paging.limit or radius_m >= area.radius_m:
+            break
+        radius_m = min(2 * radius_m + 1, area.radius_m)
     kept = rows[: paging.limit]
-    last = kept[-1]
-    return kept, encode_cursor([last["distance_m"], last["charge_point_id"], last["connector_id"]])
+    if len(rows) <= paging.limit:
+        return kept, None
+    return kept, encode_cursor([kept[-1][name] for name in ("distance_m", "charge_point_id", "connector_id")])
+
+
+async def _first_radius_m(connection: asyncpg.Connection, area: Area, after_m: Any) -> int:  # noqa: ANN401 - a number or None
+    """The largest circle behind the last row in which places are few, or else the smallest."""
+    radii = [radius for halved in range(HALVED) if (radius := area.radius_m >> halved) > (after_m or 0)]
+    if not radii:
+        return area.radius_m
+    boxes = list(zip(*(area.within(radius).boxes for radius in radii), strict=True))
+    return await connection.fetchval(SPARSE, radii, *boxes) or radii[-1]
 
 
 def prepare(
-    user_id: UUID, area: Area, wanted: Wanted, paging: PageRequest, now: datetime
+    user_id: UUID, area: Area, wanted: Wanted, part: tuple[Any, Any, Any, int], now: datetime
 ) -> tuple[str, tuple[Any, ...]]:
-    """The query of one page and of one row more, and its values in the order of `ARGUMENTS`."""
-    boxes = [asyncpg.Box((east, north), (west, south)) for west, south, east, north in area.boxes]
-    last = (None, None, None) if paging.cursor is None else decode_cursor(paging.cursor, [int, UUID, int])
+    """The query, and its values in the order of `ARGUMENTS`; `part`: behind which row, and how many."""
     begin = wanted.free_from
     values = (
-        *(user_id, now, boxes[0], boxes[1] if len(boxes) > 1 else None),
-        *(area.latitude, area.longitude, round(area.radius_km * 1000)),
+        *(user_id, now, *area.boxes, area.latitude, area.longitude, area.radius_m),
         *(wanted.standard, wanted.power_type, wanted.min_power_w),
         *(begin, wanted.free_until, begin is not None and begin <= now),
-        *(*last, paging.limit + 1),
+        *part,
     )
     if wanted.max_price_e4 is None:
         return STATEMENT, values

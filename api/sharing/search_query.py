@@ -124,6 +124,7 @@ def _near() -> Select[Any]:
             locations.c.deleted_at.is_(None),
             _is_in_a_box(),
             distance <= _given("radius_m"),
+            or_(_given("after_m").is_(None), distance >= _given("after_m")),
             or_(_given("after_m").is_(None), tuple_(distance, charge_points.c.id, specs.c.connector_id) > last),
             *_wishes(),
             is_visible_to(user, now),
@@ -180,5 +181,18 @@ def _distance_m() -> ColumnElement[int]:
     return cast(func.round(metres), BigInteger)
 
 
+FEW: Final = 200
+"""Places: so many are as quickly looked at as a page is made."""
+PLACE: Final = """
+select from locations where deleted_at is null
+    and point(locations.longitude::double precision, locations.latitude::double precision) <@ w.{box} limit {few}
+"""
+SPARSE: Final = f"""
+select w.radius_m from unnest($1::bigint[], $2::box[], $3::box[]) as w (radius_m, box, further_box)
+where (select count(*) from (
+    ({PLACE.format(box="box", few=FEW)}) union all ({PLACE.format(box="further_box", few=FEW)})
+) as places) < {FEW} limit 1
+"""  # noqa: S608 - our own words
+"""Of some circles one, in their order the first, with few places in it; any of them would do."""
 STATEMENT: Final = _statement(is_priced=False)
 PRICED_STATEMENT: Final = _statement(is_priced=True)

@@ -15,8 +15,6 @@ depends_on: str | Sequence[str] | None = None
 
 SIDES = ("debit_account_id", "credit_account_id")
 SUMMED = ["amount_minor", "currency"]
-
-
 HELD_OF_OWNER = "ix_transactions_owner_id_held"
 
 

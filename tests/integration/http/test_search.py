@@ -1,18 +1,20 @@
 """Search for connectors: what is found and what is not, in which order, and by which plan on a large table."""
 
 import json
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from math import asin, cos, radians, sin, sqrt
 from typing import Any
 from uuid import UUID
 
 import asyncpg
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.paging import PageRequest
-from api.sharing.search import Area, Wanted, prepare
-from api.sharing.search_query import EARTH_RADIUS_KM
+from api.sharing.search import Area, Wanted, find_connectors, prepare
+from api.sharing.search_query import EARTH_RADIUS_KM, FEW, SPARSE
 from tests.integration.http.plans import kept_plan
 from tests.integration.http.site import Person, Site
 
@@ -213,27 +215,58 @@ def scans(plan: Any) -> list[tuple[str, str]]:
     )
 
 
-async def test_no_large_table_is_read_as_a_whole(site: Site, stranger: Person) -> None:
-    """20,000 connectors at 10,000 places, by a plan for these values and by one that is kept for all."""
-    day = datetime(2026, 5, 4, tzinfo=UTC)
+@pytest.fixture
+async def town(site: Site) -> AsyncIterator[asyncpg.Connection]:
+    """20,000 connectors at 10,000 places."""
     connection = await asyncpg.connect(site.database.owner)
     try:
         for rows in ROWS:
             await connection.execute(rows)
         await connection.execute("analyze")
-        for wanted in (
-            Wanted(),
-            Wanted(max_price_e4=60000, currency="CZK"),
-            Wanted("IEC_62196_T2", min_power_w=11000, free_from=day, free_until=day + timedelta(days=1)),
-        ):
-            query, values = prepare(stranger.user_id, Area(50.0, 14.4, 10), wanted, PageRequest(), datetime.now(UTC))
-            assert len(await connection.fetch(query, *values)) == 51
-            for plan in (
-                await connection.fetchval(f"explain (format json) {query}", *values),
-                await kept_plan(connection, query, len(values)),
-            ):
-                found = scans(json.loads(plan))
-                assert {"locations", "charge_points", "grants"} <= {table for _, table in found}
-                assert [each for each in found if each[0] == "Seq Scan" and each[1] in LARGE] == [], wanted
+        yield connection
     finally:
         await connection.close()
+
+
+async def test_where_places_are_many_the_pages_are_those_of_the_whole_circle(
+    town: asyncpg.Connection, stranger: Person
+) -> None:
+    now = datetime.now(UTC)
+    dense, at_an_edge, small, empty = (
+        Area(*at) for at in ((50, 14.4, 30), (49.5, 13, 50), (50.2, 15, 0.5), (10, 10, 99))
+    )
+    for area in (dense, at_an_edge, small, empty):
+        query, values = prepare(stranger.user_id, area, Wanted(), (None, None, None, 100_000), now)
+        whole = [tuple(row) for row in await town.fetch(query, *values)]
+        assert (len(whole) > FEW) == (area in {dense, at_an_edge}), "places enough for more than one circle"
+        assert [row[-3] for row in whole] == sorted(row[-3] for row in whole)
+        read: list[tuple[Any, ...]] = []
+        paging = PageRequest(151)
+        while True:
+            rows, cursor = await find_connectors(town, stranger.user_id, area, Wanted(), paging, now=now)
+            read += [tuple(row) for row in rows]
+            if cursor is None:
+                break
+            paging = PageRequest(151, cursor)
+        assert read == whole
+
+
+async def test_no_large_table_is_read_as_a_whole(town: asyncpg.Connection, stranger: Person) -> None:
+    """By a plan for these values and by one that is kept for all."""
+    day = datetime(2026, 5, 4, tzinfo=UTC)
+    for wanted in (
+        Wanted(),
+        Wanted(max_price_e4=60000, currency="CZK"),
+        Wanted("IEC_62196_T2", min_power_w=11000, free_from=day, free_until=day + timedelta(days=1)),
+    ):
+        part = (None, None, None, 51)
+        query, values = prepare(stranger.user_id, Area(50.0, 14.4, 10), wanted, part, datetime.now(UTC))
+        assert len(await town.fetch(query, *values)) == 51
+        for plan in (
+            await town.fetchval(f"explain (format json) {query}", *values),
+            await kept_plan(town, query, len(values)),
+        ):
+            found = scans(json.loads(plan))
+            assert {"locations", "charge_points", "grants"} <= {table for _, table in found}
+            assert [each for each in found if each[0] == "Seq Scan" and each[1] in LARGE] == [], wanted
+    assert "Seq Scan" not in await kept_plan(town, SPARSE, 3)
