@@ -103,7 +103,7 @@ async def list_transfers(
 
 @cache
 def _transfers() -> Listing:
-    sides = [select(transfers.c.id).where(side == ACCOUNT) for side in SIDES]
+    sides = [select(transfers.c.booked_on, transfers.c.id).where(side == ACCOUNT) for side in SIDES]
 
     def build(window: Window) -> Select[Any]:
         page = window.of_all(sides)
