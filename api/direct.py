@@ -1,7 +1,7 @@
 """GETs answered directly: what FastAPI works out about a route anew for each request is worked out once.
 
 It does what FastAPI would do, and leaves to it whatever is out of the ordinary: other methods, wrong parameters,
-streams. FastAPI's own way through a list took 1 ms of the 4 ms that the list cost.
+streams. Of a list that cost 2 to 3 ms (its statement was prepared by then), FastAPI's own way took 0.3 to 0.8 ms.
 """
 
 import inspect

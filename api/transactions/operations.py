@@ -74,7 +74,7 @@ def _listing(operator: bool, given: tuple[str, ...], held: bool | None) -> Listi
     def build(window: Window) -> Select[Any]:
         if operator:
             return _select(LISTED).where(*conditions)
-        mine = select(table.c.id).where(*conditions)
+        mine = select(table.c.started_at, table.c.id).where(*conditions)
         page = window.of_all([mine.where(OWNED), mine.where(DRIVEN, ~OWNED)])
         return _select(LISTED).join(page, page.c.id == table.c.id)
 
