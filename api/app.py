@@ -48,7 +48,6 @@ from api.charge_points import (
 from api.charge_points import routes as charge_point_routes
 from api.charge_points.dispatch import Dispatcher
 from api.database import Database, make_engine
-from api.direct import Direct
 from api.docs import DESCRIPTION, TAGS, install_docs
 from api.documents.workshop import Workshop
 from api.envelope import LARGEST_BODY, Envelope, make_duration_metric
@@ -190,7 +189,6 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(_Signposted(router))
     install_docs(app)
     largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
-    app.add_middleware(Direct, routes=[route for router in ROUTERS for route in router.routes])
     app.add_middleware(Throttle, limits=app.state.rate_limits)
     app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app

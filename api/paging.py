@@ -14,22 +14,11 @@ from uuid import UUID
 import orjson
 from fastapi import Depends, Query
 from pydantic import BaseModel, Field
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Row,
-    Select,
-    Subquery,
-    bindparam,
-    literal_column,
-    select,
-    tuple_,
-    union_all,
-)
+from sqlalchemy import BigInteger, ColumnElement, Row, Select, Subquery, literal_column, select, tuple_, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.errors import Invalid
-from api.prepared import Connection, Prepared
+from api.prepared import Connection, Prepared, slot
 
 Item = TypeVar("Item")
 Statement = TypeVar("Statement")
@@ -83,7 +72,7 @@ async def read_page(
     Raises:
         Invalid: the cursor is not one of this list.
     """
-    kinds = [column.type.python_type for column in key]
+    kinds = _kinds(key)
     after = None if paging.cursor is None else decode_cursor(paging.cursor, kinds)
     limited = _limited(statement, key, after, paging.limit + 1, ascending=ascending)
     rows = (await connection.execute(limited)).all()
@@ -109,7 +98,9 @@ class Window:
     def __init__(self, key: Sequence[ColumnElement[Any]], rows: int, *, is_first: bool, ascending: bool) -> None:
         self._key = key
         self._rows = literal_column(str(rows), BigInteger)
-        self._after = None if is_first else [bindparam(f"after_{n}", type_=each.type) for n, each in enumerate(key)]
+        self._after: list[Any] | None = (
+            None if is_first else [slot(f"after_{n}", kind) for n, kind in enumerate(_kinds(key))]
+        )
         self._ascending = ascending
 
     def of(self, statement: Select[Any]) -> Select[Any]:
@@ -129,11 +120,7 @@ class Window:
 
 
 class Listing:
-    """A list that is asked for often: its statement is built once, and not for each page. It orders by a unique key.
-
-    Pages of the usual length have statements of their own, in which the length stands: of a slot PostgreSQL knows
-    nothing when it plans for all values, and so plans each page anew, for 1 ms where tables are many.
-    """
+    """A list that is asked for often: its statement is built once, and not for each page. It orders by a unique key."""
 
     def __init__(
         self,
@@ -142,7 +129,7 @@ class Listing:
         *,
         ascending: bool = False,
     ) -> None:
-        self._kinds = [column.type.python_type for column in key]
+        self._kinds = _kinds(key)
         self._names = [str(column.key) for column in key]
 
         def statements(*, is_first: bool) -> dict[int, Prepared]:
@@ -166,6 +153,10 @@ class Listing:
         if len(rows) <= paging.limit:
             return rows, None
         return rows[: paging.limit], encode_cursor([rows[paging.limit - 1]._mapping[name] for name in self._names])
+
+
+def _kinds(key: Sequence[ColumnElement[Any]]) -> list[type]:
+    return [column.type.python_type for column in key]
 
 
 def _limited(

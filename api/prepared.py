@@ -4,13 +4,14 @@ For what is asked with every page and every look: to build a list's statement an
 a request cost, and to run it through SQLAlchemy 0.2 ms more.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, Date, DateTime, Row, Select, Text, Uuid, bindparam
+from sqlalchemy import BigInteger, Date, DateTime, Row, Select, Text, Uuid, literal_column
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import TypeEngine
@@ -20,13 +21,14 @@ from api.errors import NotFound
 
 T = TypeVar("T")
 DIALECT: Final = dialect()  # type: ignore[no-untyped-call]
-TYPES: Final[Mapping[type, TypeEngine[Any]]] = {
-    UUID: Uuid(),
-    datetime: DateTime(timezone=True),
-    date: Date(),
-    int: BigInteger(),
-    str: Text(),
+TYPES: Final[Mapping[type, tuple[str, TypeEngine[Any]]]] = {
+    UUID: ("uuid", Uuid()),
+    datetime: ("timestamptz", DateTime(timezone=True)),
+    date: ("date", Date()),
+    int: ("bigint", BigInteger()),
+    str: ("text", Text()),
 }
+SLOT: Final = re.compile(r"\$\$(\w+)")
 Connection: TypeAlias = AsyncConnection | asyncpg.Connection
 """A request's transaction, or the driver's connection of one that only reads."""
 
@@ -34,9 +36,11 @@ Connection: TypeAlias = AsyncConnection | asyncpg.Connection
 def slot(name: str, kind: type[T]) -> T:
     """Stands for a value of `kind` while a statement is built; `Prepared.fetch` is given the value by this name.
 
-    It is no value: arithmetic makes SQL of it, and to ask whether it is true raises TypeError.
+    It is no value: arithmetic makes SQL of it, and to ask whether it is true raises TypeError. In SQL that is written
+    as text its own text does: `str(slot("id", UUID))`.
     """
-    return cast(T, bindparam(name, type_=TYPES[kind]))
+    sql_name, sql_type = TYPES[kind]
+    return cast(T, literal_column(f"$${name}::{sql_name}", sql_type))
 
 
 class _Row:
@@ -55,14 +59,14 @@ class _Row:
 
 
 class Prepared:
-    """A statement with slots, and without `in_` of a Python list, whose text would be another each time."""
+    """A statement with slots; all other values stand in its text, so that a plan that is kept knows them: without that
+    it would not find the indexes over a part of a table.
+    """
 
     def __init__(self, statement: Select[Any]) -> None:
-        compiled = statement.compile(dialect=DIALECT)
-        self._sql = str(compiled)
-        self._order = tuple(compiled.positiontup or ())
-        binds = {name: compiled.binds[name] for name in self._order}
-        self._fixed = {name: bound.value for name, bound in binds.items() if not bound.required}
+        text = str(statement.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
+        self._order = list(dict.fromkeys(SLOT.findall(text)))
+        self._sql = SLOT.sub(lambda found: f"${self._order.index(found[1]) + 1}", text)
 
     async def fetch(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Row[Any]]:
         """All rows, with `values` in the slots.
@@ -72,8 +76,7 @@ class Prepared:
         """
         if isinstance(connection, AsyncConnection):
             connection = await raw(connection)
-        given = {**self._fixed, **values}
-        records = await connection.fetch(self._sql, *[given[name] for name in self._order])
+        records = await connection.fetch(self._sql, *[values[name] for name in self._order])
         return cast(Sequence[Row[Any]], [_Row(dict(record.items())) for record in records])
 
     async def one(self, connection: Connection, values: Mapping[str, object]) -> Row[Any]:

@@ -21,7 +21,7 @@ from api.paging import Listing, PageRequest
 from api.prepared import Connection, Prepared, slot
 from api.schema import charge_points, connectors, transactions
 from api.sharing.access import GUEST, any_caller, find_controlled, is_listed, is_visible, role_of
-from api.tariffs.in_force import beside_charge_points
+from api.tariffs.in_force import beside
 from api.tariffs.operations import set_own_price
 
 KEY_ALPHABET: Final = string.ascii_letters + string.digits
@@ -85,7 +85,7 @@ async def create(
 def _overview(role: str) -> Select[Any]:
     """What a caller of this role sees of charge points, with the tariff in force for the caller; with slots."""
     caller, now = any_caller(role), slot("now", datetime)
-    tariff = beside_charge_points(caller.user_id, now)
+    tariff = beside("charge_points.id", str(caller.user_id), str(now))
     columns = select(charge_points, role_of(caller, now).label("role"), *tariff.c)
     return columns.select_from(charge_points.outerjoin(tariff, true())).where(is_visible(caller, now))
 

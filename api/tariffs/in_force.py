@@ -12,7 +12,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import BindParameter, ColumnClause, FromClause, TextClause, bindparam, column, text
+from sqlalchemy import ColumnClause, FromClause, column, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -128,22 +128,8 @@ async def price_for(
     return await tariff_in_force(driver, charge_point_id, await grant_of(driver, charge_point_id, user_id, at), at)
 
 
-def beside_charge_points(user_id: UUID, now: datetime) -> FromClause:
-    """The same for each row of `charge_points` in a query: its currency, elements and terms.
-
-    Slots of a prepared statement are to be called `user_id` and `now`.
-    """
-    rule = _rule_beside("charge_points.id", "cast(:user_id as uuid)", "cast(:now as timestamptz)")
-    values: dict[str, object] = {"now": now, "user_id": user_id}
-    binds = [value if isinstance(value, BindParameter) else bindparam(name, value) for name, value in values.items()]
-    return rule.bindparams(*binds).columns(*BESIDE).lateral("tariff")
-
-
 def beside(charge_point_id: str, user_id: str, at: str) -> FromClause:
-    """The same in a query that is written once: all three are SQL."""
-    return _rule_beside(charge_point_id, user_id, at).columns(*BESIDE).lateral("tariff")
-
-
-def _rule_beside(charge_point_id: str, user_id: str, at: str) -> TextClause:
+    """The same in a query that is written once: its currency, elements and terms. All three are SQL."""
     grant = GRANT.format(charge_point_id=charge_point_id, user_id=user_id, at=at)
-    return text(RULE.format(charge_point_id=charge_point_id, grant_id=f"({grant})", at=at, late="interval '0'"))
+    rule = RULE.format(charge_point_id=charge_point_id, grant_id=f"({grant})", at=at, late="interval '0'")
+    return text(rule).columns(*BESIDE).lateral("tariff")
