@@ -11,10 +11,10 @@ from typing import Any, Final, TypeAlias, TypeVar, cast
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import BigInteger, Date, DateTime, Row, Select, Text, Uuid, literal_column
+from sqlalchemy import BigInteger, Boolean, Date, DateTime, Float, Row, Select, Text, Uuid, literal_column
 from sqlalchemy.dialects.postgresql.asyncpg import dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import NULLTYPE, TypeEngine
 
 from api.database import raw
 from api.errors import NotFound
@@ -26,7 +26,10 @@ TYPES: Final[Mapping[type, tuple[str, TypeEngine[Any]]]] = {
     datetime: ("timestamptz", DateTime(timezone=True)),
     date: ("date", Date()),
     int: ("bigint", BigInteger()),
+    float: ("float8", Float()),
+    bool: ("boolean", Boolean()),
     str: ("text", Text()),
+    asyncpg.Box: ("box", NULLTYPE),
 }
 SLOT: Final = re.compile(r"\$\$(\w+)")
 Connection: TypeAlias = AsyncConnection | asyncpg.Connection
@@ -65,8 +68,9 @@ class Prepared:
 
     def __init__(self, statement: Select[Any]) -> None:
         text = str(statement.compile(dialect=DIALECT, compile_kwargs={"literal_binds": True}))
-        self._order = list(dict.fromkeys(SLOT.findall(text)))
-        self._sql = SLOT.sub(lambda found: f"${self._order.index(found[1]) + 1}", text)
+        self.slots = list(dict.fromkeys(SLOT.findall(text)))
+        """Their names, in the order of PostgreSQL's numbers."""
+        self.sql = SLOT.sub(lambda found: f"${self.slots.index(found[1]) + 1}", text)
 
     async def fetch(self, connection: Connection, values: Mapping[str, object]) -> Sequence[Row[Any]]:
         """All rows, with `values` in the slots.
@@ -76,7 +80,7 @@ class Prepared:
         """
         if isinstance(connection, AsyncConnection):
             connection = await raw(connection)
-        records = await connection.fetch(self._sql, *[values[name] for name in self._order])
+        records = await connection.fetch(self.sql, *[values[name] for name in self.slots])
         return cast(Sequence[Row[Any]], [_Row(dict(record.items())) for record in records])
 
     async def one(self, connection: Connection, values: Mapping[str, object]) -> Row[Any]:

@@ -5,15 +5,17 @@ anybody does. Who owns them never leaves this module.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from math import asin, cos, degrees, radians, sin
 from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy import Row
 
 from api.paging import PageRequest, decode_cursor, encode_cursor
+from api.prepared import Prepared
 from api.sharing.search_query import EARTH_RADIUS_KM, PRICED_STATEMENT, SPARSE, STATEMENT
 
 HALVED: Final = 8
@@ -75,7 +77,7 @@ class Wanted:
 
 async def find_connectors(
     connection: asyncpg.Connection, user_id: UUID, area: Area, wanted: Wanted, paging: PageRequest, *, now: datetime
-) -> tuple[Sequence[asyncpg.Record], str | None]:
+) -> tuple[Sequence[Row[Any]], str | None]:
     """One page of what is found, nearest first, each with its distance, status and price for this person.
 
     Looks around the place in circles that grow until the page is full: in a town with thousands of wallboxes it does
@@ -88,14 +90,14 @@ async def find_connectors(
     radius_m = await _first_radius_m(connection, area, last[0])
     while True:
         query, values = prepare(user_id, area.within(radius_m), wanted, (*last, paging.limit + 1), now)
-        rows = await connection.fetch(query, *values)
+        rows = await query.fetch(connection, values)
         if len(rows) > paging.limit or radius_m >= area.radius_m:
             break
         radius_m = min(2 * radius_m + 1, area.radius_m)
     kept = rows[: paging.limit]
     if len(rows) <= paging.limit:
         return kept, None
-    return kept, encode_cursor([kept[-1][name] for name in ("distance_m", "charge_point_id", "connector_id")])
+    return kept, encode_cursor([kept[-1]._mapping[name] for name in ("distance_m", "charge_point_id", "connector_id")])
 
 
 async def _first_radius_m(connection: asyncpg.Connection, area: Area, after_m: Any) -> int:  # noqa: ANN401 - a number or None
@@ -109,15 +111,11 @@ async def _first_radius_m(connection: asyncpg.Connection, area: Area, after_m: A
 
 def prepare(
     user_id: UUID, area: Area, wanted: Wanted, part: tuple[Any, Any, Any, int], now: datetime
-) -> tuple[str, tuple[Any, ...]]:
-    """The query, and its values in the order of `ARGUMENTS`; `part`: behind which row, and how many."""
-    begin = wanted.free_from
-    values = (
-        *(user_id, now, *area.boxes, area.latitude, area.longitude, area.radius_m),
-        *(wanted.standard, wanted.power_type, wanted.min_power_w),
-        *(begin, wanted.free_until, begin is not None and begin <= now),
-        *part,
-    )
-    if wanted.max_price_e4 is None:
-        return STATEMENT, values
-    return PRICED_STATEMENT, (*values, wanted.max_price_e4, wanted.currency)
+) -> tuple[Prepared, dict[str, object]]:
+    """The query, and what goes into its slots; `part`: behind which row, and how many."""
+    values = asdict(wanted)
+    values |= {"user": user_id, "now": now, "latitude": area.latitude, "longitude": area.longitude}
+    values |= {"radius_m": area.radius_m, **dict(zip(("box", "further_box"), area.boxes, strict=True))}
+    values |= {"free_now": wanted.free_from is not None and wanted.free_from <= now}
+    values |= dict(zip(("after_m", "after_charge_point", "after_connector", "rows"), part, strict=True))
+    return STATEMENT if wanted.max_price_e4 is None else PRICED_STATEMENT, values

@@ -1,11 +1,13 @@
 """The query of a search as PostgreSQL gets it: written once, when this module is loaded, for two kinds of search.
 
-What differs from one search to the next is in `ARGUMENTS`; what does not is spelled out, so that a plan that is kept
-finds the indexes over a part of a table.
+What differs from one search to the next is in `SLOTS`.
 """
 
+from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
+import asyncpg
 from sqlalchemy import (
     BigInteger,
     ColumnElement,
@@ -22,8 +24,8 @@ from sqlalchemy import (
     true,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import asyncpg
 
+from api.prepared import Prepared, slot
 from api.schema import charge_points, connector_specs, connectors, locations, transactions
 from api.sharing.access import is_listed_for, is_visible_to
 from api.sharing.bookings import is_booked
@@ -31,27 +33,28 @@ from api.tariffs.in_force import beside
 
 EARTH_RADIUS_KM: Final = 6371.0088
 """Mean radius (IUGG R1)."""
-ARGUMENTS: Final = {
-    "user": "uuid",
-    "now": "timestamptz",
-    "box": "box",
-    "further_box": "box",
-    "latitude": "float8",
-    "longitude": "float8",
-    "radius_m": "bigint",
-    "standard": "text",
-    "power_type": "text",
-    "min_power_w": "integer",
-    "free_from": "timestamptz",
-    "free_until": "timestamptz",
-    "free_now": "boolean",
-    "after_m": "bigint",
-    "after_charge_point": "uuid",
-    "after_connector": "integer",
-    "rows": "bigint",
+SLOTS: Final = {
+    "user": UUID,
+    "now": datetime,
+    "box": asyncpg.Box,
+    "further_box": asyncpg.Box,
+    "latitude": float,
+    "longitude": float,
+    "radius_m": int,
+    "standard": str,
+    "power_type": str,
+    "min_power_w": int,
+    "max_price_e4": int,
+    "currency": str,
+    "free_from": datetime,
+    "free_until": datetime,
+    "free_now": bool,
+    "after_m": int,
+    "after_charge_point": UUID,
+    "after_connector": int,
+    "rows": int,
 }
-"""In order. A box or wish that is null is none; `after_m`, with what follows it, is the last row of the page before."""
-PRICED_ARGUMENTS: Final = ARGUMENTS | {"max_price_e4": "bigint", "currency": "text"}
+"""A box or wish that is null is none; `after_m`, with what follows it, is the last row of the page before."""
 PRICE_E4: Final = """(
     select max((part ->> 'price_e4')::bigint)
     from jsonb_array_elements(tariff.elements) as element, jsonb_array_elements(element -> 'price_components') as part
@@ -72,21 +75,17 @@ PLAIN: Final[tuple[ColumnElement[Any], ...]] = (
 """What is shown as it is stored."""
 
 
-def _place(name: str) -> str:
-    """Of an argument in the query."""
-    return f"${list(PRICED_ARGUMENTS).index(name) + 1}::{PRICED_ARGUMENTS[name]}"
-
-
 def _given(name: str) -> ColumnElement[Any]:
-    return literal_column(_place(name))
+    given: ColumnElement[Any] = slot(name, SLOTS[name])
+    return given
 
 
-def _statement(*, is_priced: bool) -> str:
+def _statement(*, is_priced: bool) -> Prepared:
     """Nearest first; with `is_priced` only what costs the caller as much at most.
 
     Where and price are looked at for the rows of the page alone, unless a price is asked for.
     """
-    tariff = beside("charge_points.id", _place("user"), _place("now"))
+    tariff = beside("charge_points.id", str(_given("user")), str(_given("now")))
     price = literal_column(PRICE_E4, BigInteger)
     near = _near()
     if is_priced:
@@ -96,12 +95,7 @@ def _statement(*, is_priced: bool) -> str:
     page = near.order_by(*(near.selected_columns[name] for name in key)).limit(_given("rows")).subquery("page")
     beside_page = page.join(charge_points, charge_points.c.id == page.c.charge_point_id).outerjoin(tariff, true())
     query = select(page, tariff.c.currency, price.label("price_e4")).select_from(beside_page)
-    return _written_out(query.order_by(*(page.c[name] for name in key)))
-
-
-def _written_out(query: Select[Any]) -> str:
-    dialect = asyncpg.dialect()  # type: ignore[no-untyped-call]
-    return query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}).string
+    return Prepared(query.order_by(*(page.c[name] for name in key)))
 
 
 def _near() -> Select[Any]:
@@ -147,7 +141,7 @@ def _wishes() -> list[ColumnElement[bool]]:
 def _is_free() -> ColumnElement[bool]:
     """At this moment: connected, Available, and neither used nor reserved."""
     connected, ended, now = charge_points.c.connected_at, charge_points.c.disconnected_at, _given("now")
-    moment_later: ColumnElement[Any] = literal_column(f"({_place('now')} + interval '1 microsecond')")
+    moment_later: ColumnElement[Any] = literal_column(f"({_given('now')} + interval '1 microsecond')")
     is_charging = exists().where(
         transactions.c.charge_point_id == charge_points.c.id,
         transactions.c.connector_id == connector_specs.c.connector_id,

@@ -5,10 +5,10 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-import asyncpg
 import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
 
 from api.accounting.money import format_price_e4, parse_price_e4
 from api.charge_points.bodies import ConnectorStandard
@@ -177,9 +177,9 @@ def _price_e4(text: str) -> int:
         raise Invalid.field("query.max_price_per_kwh", str(error)) from error
 
 
-def _describe(row: asyncpg.Record) -> dict[str, Any]:
+def _describe(row: Row[Any]) -> dict[str, Any]:
     """A `FoundConnector`: of hundreds, models would take most of the time."""
-    found = dict(row)
+    found = dict(row._mapping)
     price_e4 = found.pop("price_e4")
     price = format_price_e4(price_e4 or 0) if found["currency"] else None
     return found | {

@@ -237,14 +237,14 @@ async def test_where_places_are_many_the_pages_are_those_of_the_whole_circle(
     )
     for area in (dense, at_an_edge, small, empty):
         query, values = prepare(stranger.user_id, area, Wanted(), (None, None, None, 100_000), now)
-        whole = [tuple(row) for row in await town.fetch(query, *values)]
+        whole: list[tuple[Any, ...]] = [tuple(row._mapping.values()) for row in await query.fetch(town, values)]
         assert (len(whole) > FEW) == (area in {dense, at_an_edge}), "places enough for more than one circle"
         assert [row[-3] for row in whole] == sorted(row[-3] for row in whole)
         read: list[tuple[Any, ...]] = []
         paging = PageRequest(151)
         while True:
             rows, cursor = await find_connectors(town, stranger.user_id, area, Wanted(), paging, now=now)
-            read += [tuple(row) for row in rows]
+            read += [tuple(row._mapping.values()) for row in rows]
             if cursor is None:
                 break
             paging = PageRequest(151, cursor)
@@ -261,10 +261,10 @@ async def test_no_large_table_is_read_as_a_whole(town: asyncpg.Connection, stran
     ):
         part = (None, None, None, 51)
         query, values = prepare(stranger.user_id, Area(50.0, 14.4, 10), wanted, part, datetime.now(UTC))
-        assert len(await town.fetch(query, *values)) == 51
+        assert len(await query.fetch(town, values)) == 51
         for plan in (
-            await town.fetchval(f"explain (format json) {query}", *values),
-            await kept_plan(town, query, len(values)),
+            await town.fetchval(f"explain (format json) {query.sql}", *(values[name] for name in query.slots)),
+            await kept_plan(town, query.sql, len(query.slots)),
         ):
             found = scans(json.loads(plan))
             assert {"locations", "charge_points", "grants"} <= {table for _, table in found}
