@@ -138,7 +138,8 @@ def _pieces(stretch: _Stretch, instants: Sequence[datetime], thresholds: Sequenc
 
 
 def _cut_at(start: Point, stop: Point, at: datetime) -> _Cut:
-    """Energy flows evenly between two points. What is billed until a cut is rounded, so that the parts add up."""
+    """Energy flows evenly between two points. What has flowed from the first to a cut is rounded, so that the parts
+    add up."""
     seconds = max(1, (stop.at - start.at) // SECOND)
     flowed = (stop.energy_wh - start.energy_wh) * ((at - start.at) // SECOND)
     return _Cut(at, start.energy_wh + divide_half_even(flowed, seconds), start.energy_wh + flowed // seconds)

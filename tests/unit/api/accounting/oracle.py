@@ -25,7 +25,7 @@ def volumes(tariff: Tariff, session: dict[str, Any]) -> dict[Key, int]:
         if start[0] == stop[0]:
             count.instant(start[1], stop[1])
         for second in range(start[0], stop[0]):
-            count.second(second, *_flow(start, stop, second), charging=_charges(start, stop))
+            count.second(second, start[1], *_flow(start, stop, second), charging=_charges(start, stop))
     return dict(count.used)
 
 
@@ -41,8 +41,9 @@ class _Count:
             self.use("ENERGY", 0, wh)
         self.use("FLAT", 0, to_wh)
 
-    def second(self, second: int, before: Fraction, after: Fraction, *, charging: bool) -> None:
-        for wh in range(round(before), round(after)):
+    def second(self, second: int, sampled: int, before: Fraction, after: Fraction, *, charging: bool) -> None:
+        """Rounds what has flowed since the sample before, not since the start: it differs where that ends in a half."""
+        for wh in range(sampled + round(before - sampled), sampled + round(after - sampled)):
             self.use("FLAT", second, wh)
             self.use("ENERGY", second, wh)
         now_wh = int(before) if before == after else ceil(after) - 1

@@ -68,6 +68,12 @@ class TestClocks:
         assert record.lines[0].volume == 3600
         assert record.segments[1].started_at == BACK + 60 * MINUTE
 
+    @pytest.mark.parametrize("sampled_wh", [1, 2])
+    def test_half_a_wh_at_a_cut_goes_by_what_flowed_since_the_sample_before(self, sampled_wh: int) -> None:
+        earlier, later = element(component("ENERGY", 1), end_time=time(13, 2)), element(component("ENERGY", 2))
+        record = charge(Tariff("CZK", (earlier, later)), (1, sampled_wh), (2, 1), zone=PRAGUE)
+        assert [segment.energy_wh for segment in record.segments] == [sampled_wh, 1]
+
     def test_weekdays_begin_at_local_midnight(self) -> None:
         tariff = Tariff("CZK", (element(component("TIME", 1), day_of_week=frozenset({"MONDAY"})),))
         record = charge(tariff, (180, 3000), start=datetime(2026, 11, 22, 22, tzinfo=UTC), zone=PRAGUE)
