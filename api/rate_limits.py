@@ -15,7 +15,6 @@ from fastapi import Depends, Request
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import MemoryStorage, RedisStorage
 from limits.aio.strategies import SlidingWindowCounterRateLimiter
-from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -24,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from api.errors import TooManyRequests
 from api.settings import Settings, is_off
+from wire.redis_client import make_client
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -68,12 +68,9 @@ class RateLimits:
         self.address = make_rule("address", settings.rate_limit_address)
         self.account = make_rule("account", settings.rate_limit_account)
         url = settings.redis_url.get_secret_value()
-        self._pool = ConnectionPool.from_url(
-            url,
-            socket_connect_timeout=REDIS_TIMEOUT_S,
-            socket_timeout=REDIS_TIMEOUT_S,
-            retry=Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
-        )
+        once_more = Retry(NoBackoff(), 1, supported_errors=(RedisConnectionError,))
+        client = make_client(url, once_more, connect_timeout_s=REDIS_TIMEOUT_S, reply_timeout_s=REDIS_TIMEOUT_S)
+        self._pool = client.connection_pool
         shared = RedisStorage(
             "redis://",  # the pool knows where
             implementation="redispy",

@@ -2,10 +2,13 @@
 
 import pytest
 import uvloop
+from pydantic import SecretStr
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as RedisConnectionError
 
+from api.rate_limits import RateLimits, make_rule
+from api.settings import Settings
 from wire.redis_client import make_client
 
 
@@ -23,3 +26,25 @@ def test_closed_while_it_is_being_made(redis_url: str, retries: int) -> None:
             return await redis.echo("still here")
 
     assert uvloop.run(use_what_was_closed()) == b"still here"
+
+
+def test_limits_are_counted_on_where_their_connection_was_closed(redis_url: str, redis_prefix: str) -> None:
+    settings = Settings(
+        database_url=SecretStr("postgresql://nobody@127.0.0.1/none"),
+        redis_url=SecretStr(redis_url),
+        redis_prefix=redis_prefix,
+    )
+    twice = make_rule("test", "2/hour")
+
+    async def ask() -> list[bool]:
+        limits = RateLimits(settings)
+        try:
+            answers = [await limits.allows((twice, "somebody"))]
+            connection = await limits._pool.get_connection()  # type: ignore[no-untyped-call]
+            connection._writer.transport.abort()
+            await limits._pool.release(connection)
+            return answers + [await limits.allows((twice, "somebody")) for _ in range(2)]
+        finally:
+            await limits.close()
+
+    assert uvloop.run(ask()) == [True, True, False]
