@@ -63,7 +63,7 @@ class _Row:
 
 class Prepared:
     """A statement with slots; all other values stand in its text, so that a plan that is kept knows them: without that
-    it would not find the indexes over a part of a table.
+    it would not find the indexes over a part of a table. What somebody typed goes into slots only (docs/adr/0016).
     """
 
     def __init__(self, statement: Select[Any]) -> None:
