@@ -16,7 +16,8 @@ from standalone.servers import Server, ServerError, free_port, start_postgres, s
 from tests.harness.stack import eventually
 
 START_DEADLINE_S = 60.0
-DISK_MIB = 1024
+DISK_MIB = 2048
+"""Room for the write-ahead log, which PostgreSQL lets grow to 1 GiB, and for what an overload of 20 s leaves behind."""
 BALLAST_CHUNK_BYTES = 1 << 20
 
 
