@@ -22,6 +22,7 @@ from api.prepared import Connection, Prepared, slot
 
 Item = TypeVar("Item")
 Statement = TypeVar("Statement")
+Found = TypeVar("Found")
 DEFAULT_LIMIT = 50
 HIGHEST_LIMIT = 200
 LONGEST_CURSOR = 512
@@ -76,10 +77,7 @@ async def read_page(
     after = None if paging.cursor is None else decode_cursor(paging.cursor, kinds)
     limited = _limited(statement, key, after, paging.limit + 1, ascending=ascending)
     rows = (await connection.execute(limited)).all()
-    if len(rows) <= paging.limit:
-        return rows, None
-    kept = rows[: paging.limit]
-    return kept, encode_cursor([kept[-1]._mapping[column] for column in key])
+    return cut(rows, paging, lambda row: [row._mapping[column] for column in key])
 
 
 ROWS: Final = (DEFAULT_LIMIT + 1, HIGHEST_LIMIT + 1)
@@ -150,9 +148,7 @@ class Listing:
         after = {f"after_{n}": value for n, value in enumerate(last)}
         statement = large_enough(self._later if last else self._first, paging)
         rows = await statement.fetch(connection, {**values, **after})
-        if len(rows) <= paging.limit:
-            return rows, None
-        return rows[: paging.limit], encode_cursor([rows[paging.limit - 1]._mapping[name] for name in self._names])
+        return cut(rows, paging, lambda row: [row._mapping[name] for name in self._names])
 
 
 def _kinds(key: Sequence[ColumnElement[Any]]) -> list[type]:
@@ -171,6 +167,14 @@ def _limited(
         statement = statement.where(tuple_(*key) > tuple_(*after) if ascending else tuple_(*key) < tuple_(*after))
     order = [column.asc() if ascending else column.desc() for column in key]
     return statement.order_by(*order).limit(rows)
+
+
+def cut(
+    rows: Sequence[Found], paging: PageRequest, key_of: Callable[[Found], Sequence[object]]
+) -> tuple[Sequence[Found], str | None]:
+    """The page, of rows that were read with at least one more where there are more, and its `next_cursor`."""
+    kept = rows[: paging.limit]
+    return kept, encode_cursor(key_of(kept[-1])) if len(rows) > len(kept) else None
 
 
 def encode_cursor(values: Sequence[object]) -> str:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from api.paging import LARGEST_BIGINT, ROWS, PageRequest, decode_cursor, encode_cursor, large_enough
+from api.paging import LARGEST_BIGINT, ROWS, PageRequest, cut, decode_cursor, large_enough
 from api.settlement.statement import Entry, Totals
 
 DEFAULT_LINES: Final = 100
@@ -127,9 +127,8 @@ async def read_newest(
     """
     after = _after(paging, END)
     rows = await connection.fetch(large_enough(NEWEST, paging), account_id, *after)
-    kept = rows[: paging.limit]
-    entries = [Entry(*row[:-1]) for row in kept]
-    return entries, encode_cursor([kept[-1]["booked_on"], kept[-1]["id"]]) if len(rows) > len(kept) else None
+    kept, cursor = cut(rows, paging, _key)
+    return [Entry(*row[:-1]) for row in kept], cursor
 
 
 async def read_month(
@@ -143,11 +142,13 @@ async def read_month(
     after = max(_after(paging, (begins, 0)), (begins, 0))
     rows = await connection.fetch(large_enough(MONTH, paging), account_id, begins, ends, *after)
     totals = {row["currency"]: Totals(*row[:TOTALS]) for row in rows}
-    found = [row for row in rows if row["id"] is not None]
-    kept = found[: paging.limit]
-    cursor = encode_cursor([kept[-1]["booked_on"], kept[-1]["id"]]) if len(found) > len(kept) else None
+    kept, cursor = cut([row for row in rows if row["id"] is not None], paging, _key)
     entries = [Entry(*row[TOTALS + 1 :]) for row in kept]
     return MonthPage([totals[currency] for currency in sorted(totals)], entries, cursor)
+
+
+def _key(row: asyncpg.Record) -> tuple[date, int]:
+    return row["booked_on"], row["id"]
 
 
 def _after(paging: PageRequest, start: tuple[date, int]) -> tuple[date, int]:

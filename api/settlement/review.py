@@ -12,7 +12,7 @@ import asyncpg
 from api.accounting import plausibility
 from api.documents.languages import Words, marked
 from api.identity.caller import Caller
-from api.paging import LARGEST_BIGINT, ROWS, PageRequest, decode_cursor, encode_cursor, large_enough
+from api.paging import LARGEST_BIGINT, ROWS, PageRequest, cut, decode_cursor, large_enough
 from api.transactions import held
 
 Suggestion = Literal["replay", "waive", "correct", "bill"]
@@ -101,5 +101,4 @@ async def list_held(
         rows = await connection.fetch(large_enough(OF_ALL, paging), *after)
     else:
         rows = await connection.fetch(large_enough(OF_OWNER, paging), *after, caller.user_id)
-    kept = rows[: paging.limit]
-    return kept, encode_cursor([kept[-1]["started_at"], kept[-1]["id"]]) if len(rows) > len(kept) else None
+    return cut(rows, paging, lambda row: [row["started_at"], row["id"]])

@@ -14,7 +14,7 @@ from uuid import UUID
 import asyncpg
 from sqlalchemy import Row
 
-from api.paging import PageRequest, decode_cursor, encode_cursor
+from api.paging import PageRequest, cut, decode_cursor
 from api.prepared import Prepared
 from api.sharing.search_query import EARTH_RADIUS_KM, PRICED_STATEMENT, SPARSE, STATEMENT
 
@@ -94,10 +94,7 @@ async def find_connectors(
         if len(rows) > paging.limit or radius_m >= area.radius_m:
             break
         radius_m = min(2 * radius_m + 1, area.radius_m)
-    kept = rows[: paging.limit]
-    if len(rows) <= paging.limit:
-        return kept, None
-    return kept, encode_cursor([kept[-1]._mapping[name] for name in ("distance_m", "charge_point_id", "connector_id")])
+    return cut(rows, paging, lambda row: [row.distance_m, row.charge_point_id, row.connector_id])
 
 
 async def _first_radius_m(connection: asyncpg.Connection, area: Area, after_m: Any) -> int:  # noqa: ANN401 - a number or None
