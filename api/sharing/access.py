@@ -32,9 +32,6 @@ select c.id, c.owner_id, array(
 from charge_points c where c.id = any($1::uuid[]) and c.deleted_at is null
 """
 """The rule of `is_listed`, asked the other way round: who has these charge points, instead of what somebody has."""
-Person = UUID | ColumnElement[UUID]
-Moment = datetime | ColumnElement[datetime]
-"""A value, or the place of one in a query that is written once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +65,7 @@ def is_visible(caller: Caller, now: datetime) -> ColumnElement[bool]:
     return is_visible_to(caller.user_id, now)
 
 
-def is_visible_to(user_id: Person, now: Moment) -> ColumnElement[bool]:
+def is_visible_to(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     """The same for a person, whatever their role."""
     seen = or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now))
     return and_(charge_points.c.deleted_at.is_(None), seen)
@@ -79,12 +76,12 @@ def is_listed(caller: Caller, now: datetime) -> ColumnElement[bool]:
     return true() if caller.is_operator else is_listed_for(caller.user_id, now)
 
 
-def is_listed_for(user_id: Person, now: Moment) -> ColumnElement[bool]:
+def is_listed_for(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     """The same for a person, whatever their role."""
     return or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now, and_public=False))
 
 
-def is_given_to(user_id: Person) -> ColumnElement[bool]:
+def is_given_to(user_id: UUID) -> ColumnElement[bool]:
     """Whether a row of `grants` is this person's, by name or as a member of a group."""
     mine = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return or_(grants.c.user_id == user_id, grants.c.group_id.in_(mine))
@@ -95,12 +92,12 @@ def covers() -> ColumnElement[bool]:
     return or_(grants.c.charge_point_id == charge_points.c.id, grants.c.location_id == charge_points.c.location_id)
 
 
-def is_standing(now: Moment) -> ColumnElement[bool]:
+def is_standing(now: datetime) -> ColumnElement[bool]:
     """Whether a row of `grants` has not ended; one that begins later stands already."""
     return and_(grants.c.revoked_at.is_(None), or_(grants.c.valid_until.is_(None), grants.c.valid_until > now))
 
 
-def _is_granted(user_id: Person, now: Moment, *, and_public: bool = True) -> ColumnElement[bool]:
+def _is_granted(user_id: UUID, now: datetime, *, and_public: bool = True) -> ColumnElement[bool]:
     """What somebody was granted is shown also outside of its windows: charging is decided elsewhere."""
     given = exists().where(covers(), is_given_to(user_id), is_standing(now), charge_points.c.visibility != "private")
     if not and_public:

@@ -20,7 +20,6 @@ from api.identity.caller import Caller
 from api.paging import PageRequest, read_page
 from api.schema import bookings as table
 from api.schema import charge_points, connector_specs, connectors, transactions
-from api.sharing.access import Moment
 from api.sharing.authorization import authorize_throughout
 from api.sharing.decision import Decision
 from api.tariffs.in_force import tariff_in_force
@@ -237,7 +236,7 @@ async def withdraw(connection: AsyncConnection, condition: ColumnElement[bool], 
     await connection.execute(standing.values(status=WITHDRAWN, ended_at=now))
 
 
-def is_booked(starts_at: Moment, ends_at: Moment) -> ColumnElement[bool]:
+def is_booked(starts_at: datetime, ends_at: datetime) -> ColumnElement[bool]:
     """Whether the connector of a row of `connector_specs` is reserved for a part of that time."""
     return exists().where(
         table.c.charge_point_id == charge_points.c.id,

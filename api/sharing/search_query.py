@@ -75,9 +75,8 @@ PLAIN: Final[tuple[ColumnElement[Any], ...]] = (
 """What is shown as it is stored."""
 
 
-def _given(name: str) -> ColumnElement[Any]:
-    given: ColumnElement[Any] = slot(name, SLOTS[name])
-    return given
+def _given(name: str) -> Any:  # noqa: ANN401 - a slot stands for a value of its kind
+    return slot(name, SLOTS[name])
 
 
 def _statement(*, is_priced: bool) -> Prepared:
@@ -141,7 +140,7 @@ def _wishes() -> list[ColumnElement[bool]]:
 def _is_free() -> ColumnElement[bool]:
     """At this moment: connected, Available, and neither used nor reserved."""
     connected, ended, now = charge_points.c.connected_at, charge_points.c.disconnected_at, _given("now")
-    moment_later: ColumnElement[Any] = literal_column(f"({_given('now')} + interval '1 microsecond')")
+    moment_later: Any = literal_column(f"({_given('now')} + interval '1 microsecond')")
     is_charging = exists().where(
         transactions.c.charge_point_id == charge_points.c.id,
         transactions.c.connector_id == connector_specs.c.connector_id,

@@ -3,7 +3,7 @@
 Whether a Start begins one is `start`'s to know.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -96,21 +96,16 @@ async def begin(connection: asyncpg.Connection, beginning: Sequence[Beginning]) 
     if not beginning:
         return {}
     found = await connection.fetch(
-        NUMBERS_COMMANDS_AND_PRICES, *_turned(map(_asking, beginning)), REMOTE_START_WINDOW, CLOCK_DIFFERENCE
+        NUMBERS_COMMANDS_AND_PRICES, *zip(*map(_asking, beginning), strict=True), REMOTE_START_WINDOW, CLOCK_DIFFERENCE
     )
     rows = [await _row(connection, new, its) for new, its in zip(beginning, found, strict=True)]
-    made = {row["id"]: row for row in await connection.fetch(INSERT, *_turned(rows), booking_keeping.LATE)}
+    made = {row["id"]: row for row in await connection.fetch(INSERT, *zip(*rows, strict=True), booking_keeping.LATE)}
     begun: dict[UUID, Mapping[str, Any]] = {}
     for new, its in zip(beginning, found, strict=True):
         if its["number"] in made:
             begun[new.arrival.charge_point_id] = made[its["number"]]
             await _link(connection, new, its["number"], its["command_id"])
     return begun
-
-
-def _turned(rows: Iterable[Sequence[Any]]) -> list[Sequence[Any]]:
-    """As one list a column."""
-    return list(zip(*rows, strict=True))
 
 
 def _asking(new: Beginning) -> tuple[Any, ...]:
