@@ -5,11 +5,11 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from api.accounting.money import format_minor
+from api.documents.answers import json_response
 from api.documents.languages import Words, words_of
 from api.identity.caller import CurrentCaller
 from api.identity.reader import ReaderLanguage
@@ -95,8 +95,7 @@ async def list_held_sessions(
     async with database.reading() as connection:
         rows, cursor = await review.list_held(connection, caller, paging)
     words = words_of(language)
-    body = {"items": [_held(row, words) for row in rows], "next_cursor": cursor}
-    return Response(orjson.dumps(body, default=str, option=orjson.OPT_UTC_Z), media_type="application/json")
+    return json_response({"items": [_held(row, words) for row in rows], "next_cursor": cursor})
 
 
 def _held(row: asyncpg.Record, words: Words) -> dict[str, Any]:

@@ -5,14 +5,13 @@ from functools import partial
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from api.accounting.money import format_minor
 from api.database import raw
-from api.documents.answers import PDF_DOCS, PdfResponse, pdf_response
+from api.documents.answers import PDF_DOCS, PdfResponse, json_response, pdf_response
 from api.documents.workshop import CurrentWorkshop
 from api.errors import Conflict, NotFound
 from api.identity.caller import CurrentCaller
@@ -203,7 +202,7 @@ async def list_transfers(
     async with database.reading() as connection:
         await operations.find_account(connection, caller, account_id)
         found, cursor = await entries.read_newest(connection, account_id, paging)
-    return _json({"items": [_fields(entry) for entry in found], "next_cursor": cursor})
+    return json_response({"items": [_fields(entry) for entry in found], "next_cursor": cursor})
 
 
 @router.get(
@@ -231,7 +230,7 @@ async def read_statement(
         await operations.find_account(connection, caller, account_id)
         found = await entries.read_month(connection, account_id, begins, ends, paging)
     lines = with_balances(found.totals, found.entries)
-    return _json({
+    return json_response({
         "account_id": account_id,
         "month": f"{begins:%Y-%m}",
         "sections": [_section(each) for each in found.totals],
@@ -330,8 +329,3 @@ def _section(totals: Totals) -> dict[str, Any]:
         **_amount("debited", totals.debited_minor, currency),
         **_amount("closing", totals.closing_minor, currency),
     }
-
-
-def _json(body: dict[str, Any]) -> Response:
-    """What the models say, without making them: of hundreds of transfers they would take most of the time."""
-    return Response(orjson.dumps(body, default=str), media_type="application/json")

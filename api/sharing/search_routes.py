@@ -5,13 +5,13 @@ from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row
 
 from api.accounting.money import format_price_e4, parse_price_e4
 from api.charge_points.bodies import ConnectorStandard
+from api.documents.answers import json_response
 from api.errors import Invalid
 from api.identity.caller import CurrentCaller
 from api.paging import Page, Paging
@@ -145,8 +145,7 @@ async def search_connectors(
     wanted = _wanted(what, when, now)
     async with database.reading() as connection:
         rows, cursor = await search.find_connectors(connection, caller.user_id, area, wanted, paging, now=now)
-    body = {"items": [_describe(row) for row in rows], "next_cursor": cursor}
-    return Response(orjson.dumps(body, default=str), media_type="application/json")
+    return json_response({"items": [_describe(row) for row in rows], "next_cursor": cursor})
 
 
 def _wanted(what: What, when: When, now: datetime) -> search.Wanted:

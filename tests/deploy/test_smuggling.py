@@ -5,21 +5,23 @@ import socket
 import pytest
 
 from tests.deploy.compose import DOMAIN, Production
+from tests.harness.framings import FRAMINGS
 
 HIDDEN = b"GET /metrics HTTP/1.1\r\nHost: inside\r\nX-Rest: "
 CHUNKED = b"0\r\n\r\n" + HIDDEN
 """An empty body of chunks, and what stands behind it."""
-FRAMINGS = {
-    "length and chunks": b"Content-Length: %d\r\nTransfer-Encoding: chunked\r\n",
-    "chunks and length": b"Transfer-Encoding: chunked\r\nContent-Length: %d\r\n",
-    "chunks by a name with a space": b"Content-Length: %d\r\nTransfer-Encoding : chunked\r\n",
-    "chunks on a folded line": b"Content-Length: %d\r\nTransfer-Encoding:\r\n chunked\r\n",
-    "another coding": b"Content-Length: %d\r\nTransfer-Encoding: xchunked\r\n",
-    "chunks and identity": b"Content-Length: %d\r\nTransfer-Encoding: chunked, identity\r\n",
-    "two lengths": b"Content-Length: 5\r\nContent-Length: %d\r\n",
-    "a signed length": b"Content-Length: +%d\r\n",
-    "line feeds alone": b"Content-Length: %d\nTransfer-Encoding: chunked\r\n",
-}
+PAST_APACHE = (
+    "length and chunks",
+    "chunks and length",
+    "chunks by a name with a space",
+    "chunks on a folded line",
+    "another coding",
+    "chunks and identity",
+    "two lengths",
+    "a signed length",
+    "line feeds alone",
+)
+"""Of `FRAMINGS` those that are tried: each takes seconds."""
 HONEST = b"GET /docs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 
 
@@ -40,7 +42,7 @@ def _answers(production: Production, request: bytes) -> bytes:
         return answers
 
 
-@pytest.mark.parametrize("framing", FRAMINGS.values(), ids=FRAMINGS)
+@pytest.mark.parametrize("framing", [FRAMINGS[name] for name in PAST_APACHE], ids=PAST_APACHE)
 def test_a_hidden_request_reaches_nobody(production: Production, framing: bytes) -> None:
     head = b"POST /api/v1/auth/refresh HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     hostile = head + (framing % len(CHUNKED)) + b"\r\n" + CHUNKED
