@@ -232,7 +232,7 @@ class Connection(WebSocket):
                 if effect.error_code:
                     metrics.call_errors.labels(effect.error_code).inc()
             elif isinstance(effect, rpc.Forward):
-                metrics.received(effect.judged.call.action)
+                metrics.received(effect.call.action)
                 self._forward(effect)
             elif isinstance(effect, rpc.Note):
                 self._note(effect)
@@ -245,7 +245,7 @@ class Connection(WebSocket):
 
     def _forward(self, effect: rpc.Forward) -> None:
         wait_s = self._services.timing.call_deadline_s
-        call, flaw = effect.judged.call, effect.judged.flaw
+        call, flaw = effect.call, effect.flaw
         self._call_id = f"{self.epoch}-{effect.sequence}"
         question = ChargePointCall(
             id=self._call_id,
