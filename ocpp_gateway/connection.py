@@ -276,7 +276,7 @@ class Connection(WebSocket):
             self.read_on()
         else:
             self.close(*UNAVAILABLE)
-        self.flush()
+        self.flush_soon()
 
     def _note(self, note: rpc.Note) -> None:
         if note.direction == "in":

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from dataclasses import replace
 
+from websockets.frames import Frame, Opcode
+
 from tests.integration.gateway.api_side import KEY, WAIT_S, ApiSide
 from tests.integration.gateway.conftest import PATIENT, QUICK, Start
 from tests.integration.gateway.wallbox import METER_VALUES, opening_request, wallbox
@@ -77,6 +79,23 @@ class TestLimits:
         await api.outcome(command, "unknown")
         assert (await api.wait_for(Disconnected)).reason == "slow reader"
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
+
+
+class TestAnswersAndTheEnd:
+    """Answers leave when all that has come is read; the end that it brings does not overtake them."""
+
+    async def test_heartbeats_and_a_forbidden_frame_in_one_write(self, api: ApiSide, start_gateway: Start) -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", (await start_gateway()).port)
+        writer.write(opening_request())
+        async with asyncio.timeout(WAIT_S):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            asked = [Frame(Opcode.TEXT, b'[2,"%d","Heartbeat",{}]' % number) for number in range(2)]
+            writer.write(b"".join(frame.serialize(mask=True) for frame in (*asked, Frame(Opcode.BINARY, b"x"))))
+            said = await reader.read()
+        assert 0 < said.find(b'[3,"0"') < said.find(b'[3,"1"') < said.find(b"\x88\x12\x03\xebtext frames only"), said
         writer.close()
         with suppress(OSError):
             await writer.wait_closed()
