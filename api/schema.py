@@ -1130,6 +1130,8 @@ balance_snapshots = Table(
     Column("account_id", ForeignKey("ledger_accounts.id"), primary_key=True),
     Column("currency", String(3), primary_key=True),
     Column("balance_minor", BigInteger, nullable=False),
+    Column("credited_minor", BigInteger),
+    Column("debited_minor", BigInteger),
     comment="What stood on every account at the end of a month that is closed: no transfer is booked on such a day.",
 )
 

@@ -51,6 +51,18 @@ LEDGER: Final = {
             case when t.credit_account_id = s.account_id then t.amount_minor else -t.amount_minor end), 0)
             <> s.balance_minor
     """,
+    "to {} the snapshot of account {} says credited {}, debited {} {}, its transfers {} and {}": """
+        with closed as (select day, coalesce(lag(day) over (order by day), '-infinity'::date) as opened
+            from (select distinct day from balance_snapshots) as days)
+        select s.day, s.account_id, s.credited_minor, s.debited_minor, s.currency, t.credited::text, t.debited::text
+        from balance_snapshots s join closed using (day) cross join lateral (
+            select coalesce(sum(amount_minor) filter (where credit_account_id = s.account_id), 0) as credited,
+                coalesce(sum(amount_minor) filter (where debit_account_id = s.account_id), 0) as debited
+            from transfers where s.account_id in (debit_account_id, credit_account_id) and currency = s.currency
+                and booked_on > opened and booked_on <= s.day
+        ) as t
+        where s.credited_minor <> t.credited or s.debited_minor <> t.debited
+    """,
     "booking {} has {} settled as its no-show fee, its transfers come to {}": """
         select b.id, b.settled_minor,
             coalesce(sum(case when t.is_reversal then -t.amount_minor else t.amount_minor end), 0)::text

@@ -61,11 +61,12 @@ def _page(bounds: str, direction: str, rows: int) -> str:
 
 
 def _sums(side: str, credited: str, debited: str, sign: str) -> str:
-    """What account $1 has on one side from the last snapshot until the end of the month, by currency."""
+    """What account $1 has on one side from the last snapshot until `summed`, by currency."""
     return f"""
     select currency, {sign}sum(amount_minor) filter (where booked_on < $2),
         {credited}, {debited}, {sign}sum(amount_minor) filter (where booked_on >= $2 and (booked_on, id) <= ($4, $5))
-    from transfers where {side} = $1 and booked_on > (select day from base) and booked_on < $3 group by currency"""  # noqa: S608 - our own words
+    from transfers where {side} = $1 and booked_on > (select day from base) and booked_on < $3
+        and (booked_on, id) <= ((select day from summed), (select id from summed)) group by currency"""  # noqa: S608 - our own words
 
 
 IN_MONTH: Final = "sum(amount_minor) filter (where booked_on >= $2)"
@@ -80,20 +81,32 @@ select {FIELDS}, t.id from page t {CAUSED} order by t.booked_on desc, t.id desc
 
 
 def _month(rows: int) -> str:
-    """`before` is the balance before the page. A currency without lines in it has a row without an entry."""
+    """`before` is the balance before the page. A currency without lines in it has a row without an entry.
+
+    Of a closed month the totals are known: only what comes before the page is added up.
+    """
     bounds = "({side}, booked_on, id) > ($1, $4::date, $5::bigint) and ({side}, booked_on) < ($1, $3::date)"
     return f"""
 with base as (
     select coalesce(max(day), '-infinity'::date) as day from balance_snapshots where day < $2::date
+), closed as (
+    select currency, credited_minor, debited_minor from balance_snapshots
+    where account_id = $1::uuid and day = $3::date - 1 and credited_minor is not null
+        and (select day from base) = $2::date - 1
+), summed as (
+    select case when is_closed then $4::date else $3::date - 1 end as day,
+        case when is_closed then $5::bigint else {LARGEST_BIGINT} end as id
+    from (select exists (select from closed) as is_closed) as month
 ), parts as (
     select currency, balance_minor as opening, 0::bigint as credited, 0::bigint as debited, 0::bigint as before
     from balance_snapshots where day = (select day from base) and account_id = $1::uuid
     union all {_sums("credit_account_id", IN_MONTH, "0", "")}
     union all {_sums("debit_account_id", "0", IN_MONTH, "-")}
 ), totals as (
-    select currency, coalesce(sum(opening), 0)::bigint as opening, coalesce(sum(credited), 0)::bigint as credited,
-        coalesce(sum(debited), 0)::bigint as debited, coalesce(sum(before), 0)::bigint as before
-    from parts group by currency
+    select currency, coalesce(sum(opening), 0)::bigint as opening,
+        coalesce(max(credited_minor), sum(credited), 0)::bigint as credited,
+        coalesce(max(debited_minor), sum(debited), 0)::bigint as debited, coalesce(sum(before), 0)::bigint as before
+    from parts left join closed using (currency) group by currency
 ), page as materialized ({_page(bounds, "asc", rows)})
 select totals.currency, totals.opening, totals.credited, totals.debited, totals.opening + totals.before as before,
     t.id, {FIELDS}

@@ -7,10 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import asyncpg
 import pytest
 
 from api.settlement.settling import settle_next
 from api.settlement.snapshots import take_snapshots
+from standalone.databases import DatabaseUrls
 from tests.integration.http.site import Person, Site
 from tests.integration.settlement.books import STOP, Box, add_session, check_books
 from tests.unit.api.documents.reading import text_of
@@ -193,18 +195,49 @@ class TestReading:
         for wrong in ({"cursor": "x"}, {"limit": 0}, {"limit": 1001}):
             await owner.get(of_owner, 422, month="2026-05", **wrong)
 
-    async def test_a_month_that_is_closed_opens_with_its_snapshot(self, site: Site, owner: Person, box: Box) -> None:
-        await session(site, box, 1_000)
-        await settle(site, MAY)
-        await session(site, box, 2_000)
-        await settle(site, JUNE)
-        path = f"/accounts/{await account(owner)}/statement"
-        before = [await owner.get(path, month=month) for month in ("2026-05", "2026-06", "2026-07")]
+    async def test_a_statement_says_the_same_before_and_after_its_month_is_closed(
+        self, site: Site, owner: Person, box: Box
+    ) -> None:
+        for energy_wh, currency, now in (
+            (1_000, "CZK", MAY), (2_000, "CZK", JUNE), (3_000, "CZK", JUNE), (4_000, "EUR", JUNE),
+        ):  # fmt: skip
+            await session(site, box, energy_wh, currency=currency)
+            await settle(site, now, fee_bp=1000)
+        path, months = f"/accounts/{await account(owner)}/statement", ("2026-05", "2026-06", "2026-07")
+
+        async def read() -> list[list[dict[str, Any]]]:
+            return [await pages_of(owner, path, limit, month=month) for limit in (2, 100) for month in months]
+
+        before = await read()
         async with site.sql() as connection:
-            for month in (6, 7):
+            for month in (5, 6, 7):
                 await take_snapshots(connection, datetime(2026, month, 5, tzinfo=UTC))
+                assert await read() == before
+            await check_books(connection)
         assert await site.value("select count(distinct day) from balance_snapshots") == 2
-        assert [await owner.get(path, month=month) for month in ("2026-05", "2026-06", "2026-07")] == before
+
+    async def test_the_figures_of_a_closed_month_are_those_of_its_snapshot(
+        self, site: Site, owner: Person, box: Box, database: DatabaseUrls
+    ) -> None:
+        """Where an older release closed it, they are added up."""
+        for now, month in ((MAY, 6), (JUNE, 7)):
+            await session(site, box, 1_000)
+            await settle(site, now)
+            async with site.sql() as connection:
+                await take_snapshots(connection, datetime(2026, month, 5, tzinfo=UTC))
+        path = f"/accounts/{await account(owner)}/statement"
+
+        async def credited_after(sql: str) -> list[int]:
+            hand = await asyncpg.connect(database.owner)
+            await hand.execute(sql)
+            await hand.close()
+            figures = [(await owner.get(path, month=month))["sections"] for month in ("2026-05", "2026-06")]
+            return [section["credited_minor"] for [section] in figures]
+
+        assert await credited_after("update balance_snapshots set credited_minor = 7 where credited_minor = 550") == [
+            550, 7,
+        ]  # fmt: skip
+        assert await credited_after("update balance_snapshots set credited_minor = null") == [550, 550]
 
     async def test_the_csv_has_the_same_figures_and_no_formula(self, site: Site, owner: Person, box: Box) -> None:
         await session(site, box, 1_000)

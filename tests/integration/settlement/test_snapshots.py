@@ -89,13 +89,30 @@ async def test_many_close_a_month_at_once(pool: asyncpg.Pool, connection: asyncp
     assert await connection.fetchval("select sum(balance_minor)::bigint from balance_snapshots") == 0
 
 
-async def test_a_snapshot_that_is_not_true_is_found(connection: asyncpg.Connection, database: DatabaseUrls) -> None:
-    await add_session(connection, await add_box(connection))
-    async with connection.transaction():
-        await settle_next(connection, 0, datetime(2026, 5, 4, tzinfo=UTC))
-    await take_snapshots(connection, datetime(2026, 6, 3, tzinfo=UTC))
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ("balance_minor = 5501 where balance_minor > 0", "says 5501 CZK, its transfers 5500"),
+        (
+            "credited_minor = 5501 where balance_minor > 0",
+            "says credited 5501, debited 0 CZK, its transfers 5500 and 0",
+        ),
+        ("debited_minor = 0 where balance_minor < 0", "says credited 0, debited 0 CZK, its transfers 0 and 5500"),
+    ],
+)
+async def test_a_snapshot_that_is_not_true_is_found(
+    connection: asyncpg.Connection, database: DatabaseUrls, changed: str, said: str
+) -> None:
+    for month in (5, 6):
+        await add_session(connection, await add_box(connection))
+        async with connection.transaction():
+            await settle_next(connection, 0, datetime(2026, month, 4, tzinfo=UTC))
+        await take_snapshots(connection, datetime(2026, month + 1, 3, tzinfo=UTC))
+    assert await check_ledger(connection) == []
     owner = await asyncpg.connect(database.owner)
-    await owner.execute("update balance_snapshots set balance_minor = 5501 where balance_minor > 0")
+    await owner.execute(
+        f"update balance_snapshots set {changed} and day = '2026-06-30' and debited_minor + credited_minor > 0"
+    )
     await owner.close()
     [sentence] = await check_ledger(connection)
-    assert "says 5501 CZK, its transfers 5500" in sentence
+    assert said in sentence
