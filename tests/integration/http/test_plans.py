@@ -1,7 +1,7 @@
 """No list, statement or export reads a large table from end to end: the queries of real requests, under EXPLAIN.
 
 The planner chooses freely, by the statistics of as many rows as it takes to make it careful: the plan for the values
-of the request, and the one that a connection keeps for all.
+of the request, and the one that a connection keeps for all, unless the request forbids to keep one.
 """
 
 import json
@@ -57,14 +57,15 @@ class Watched:
         assert answer.status_code == 200, answer.text
         selects = [each for each in self.queries if each[0].lstrip().lower().startswith(("select", "with"))]
         assert selects, "nothing was watched"
-        return [f"{table}: {query}" for query, values in selects for table in await self._scanned(query, values)]
+        keeps = not any("force_custom_plan" in query for query, _ in self.queries)
+        return [f"{table}: {query}" for query, values in selects for table in await self._scanned(query, values, keeps)]
 
-    async def _scanned(self, query: str, values: tuple[Any, ...]) -> set[str]:
+    async def _scanned(self, query: str, values: tuple[Any, ...], keeps: bool) -> set[str]:
         async with self.site.sql() as connection:
             large = {row["relname"] for row in await connection.fetch(LARGE)}
-            plan = await connection.fetchval(f"explain (format json) {query}", *values)
-            kept = await kept_plan(connection, query, len(values))
-        return (sequential(json.loads(plan)[0]["Plan"]) | sequential(json.loads(kept)[0]["Plan"])) & large
+            plans = [await connection.fetchval(f"explain (format json) {query}", *values)]
+            plans += [await kept_plan(connection, query, len(values))] if keeps else []
+        return set().union(*(sequential(json.loads(plan)[0]["Plan"]) for plan in plans)) & large
 
 
 def sequential(plan: dict[str, Any]) -> set[str]:
