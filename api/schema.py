@@ -270,6 +270,7 @@ charge_points = Table(
     Column("status_requested_boot", Integer, nullable=False, server_default=text("0")),
     Column("deleted_at", TIMESTAMP),
     _created_at(),
+    Index("ix_charge_points_created_at_id", "created_at", "id"),
     Index("uq_charge_points_identity", "identity", unique=True, postgresql_where=text("deleted_at is null")),
     # nobody's charge point stands at a location of somebody else's: its grants would open it
     ForeignKeyConstraint(["location_id", "owner_id"], ["locations.id", "locations.owner_id"],
@@ -440,6 +441,7 @@ grants = Table(
     CheckConstraint("(audience = 'invitation') = (invited_email is not null)", name="invitation"),
     CheckConstraint("(audience = 'group') = (group_id is not null)", name="group"),
     CheckConstraint("(max_amount_minor is null) = (currency is null)", name="money"),
+    Index("ix_grants_created_at_id", "created_at", "id"),
     Index("ix_grants_invited_email", "invited_email", postgresql_where=text("invited_email is not null")),
     comment="Who else than the owner may charge, where and when. A row a version of its series: terms never change.",
 )  # fmt: skip

@@ -17,10 +17,10 @@ from api.accounting.tariff import energy_price_e4, flat_tariff, tariff_from_json
 from api.errors import Conflict, Invalid
 from api.identity.caller import Caller
 from api.identity.id_tags import ALPHABET
-from api.paging import Listing, PageRequest
+from api.paging import Listing, PageRequest, Window
 from api.prepared import Connection, Prepared, slot
 from api.schema import charge_points, connectors, transactions
-from api.sharing.access import GUEST, any_caller, find_controlled, is_listed, is_visible, role_of
+from api.sharing.access import GUEST, any_caller, find_controlled, is_visible, role_of, shared_with
 from api.tariffs.in_force import beside
 from api.tariffs.operations import set_own_price
 
@@ -114,8 +114,15 @@ async def list_visible(
 
 @cache
 def _listing(role: str) -> Listing:
-    query = _overview(role).where(is_listed(any_caller(role), slot("now", datetime)))
-    return Listing(lambda _: query, [charge_points.c.created_at, charge_points.c.id])
+    table, caller = charge_points.c, any_caller(role)
+
+    def build(window: Window) -> Select[Any]:
+        some = select(table.created_at, table.id).where(table.deleted_at.is_(None))
+        own, shared = table.owner_id == caller.user_id, shared_with(caller.user_id, slot("now", datetime))
+        page = window.of_all([some] if caller.is_operator else [some.where(own), some.where(shared)])
+        return _overview(role).join(page, page.c.id == table.id)
+
+    return Listing(build, [table.created_at, table.id])
 
 
 async def edit(

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, true
+from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, union_all
 
 from api.errors import NotAllowed
 from api.identity.caller import Caller
@@ -31,7 +31,7 @@ select c.id, c.owner_id, array(
 ) as guest_ids
 from charge_points c where c.id = any($1::uuid[]) and c.deleted_at is null
 """
-"""The rule of `is_listed`, asked the other way round: who has these charge points, instead of what somebody has."""
+"""The rule of `is_listed_for`, asked the other way round: who has these charge points, instead of what somebody has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +71,26 @@ def is_visible_to(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     return and_(charge_points.c.deleted_at.is_(None), seen)
 
 
-def is_listed(caller: Caller, now: datetime) -> ColumnElement[bool]:
-    """Whether it is among the charge points of `caller`: not where it is seen by a public grant alone."""
-    return true() if caller.is_operator else is_listed_for(caller.user_id, now)
+def shared_with(user_id: UUID, now: datetime) -> ColumnElement[bool]:
+    """Whether a row of `charge_points` is another's and listed for this person: found by what they were granted.
+
+    With `is_listed_for` PostgreSQL would ask of every charge point there is whether it is granted.
+    """
+    standing = select(grants.c.charge_point_id, grants.c.location_id).where(is_standing(now))
+    of_group = standing.join(group_members, group_members.c.group_id == grants.c.group_id)
+    mine = union_all(
+        standing.where(grants.c.user_id == user_id), of_group.where(group_members.c.user_id == user_id)
+    ).cte()
+    there = charge_points.alias("there")
+    at_location = select(there.c.id).join(mine, mine.c.location_id == there.c.location_id)
+    granted = select(mine.c.charge_point_id).union(at_location)
+    return and_(
+        charge_points.c.id.in_(granted), charge_points.c.visibility != "private", charge_points.c.owner_id != user_id
+    )
 
 
 def is_listed_for(user_id: UUID, now: datetime) -> ColumnElement[bool]:
-    """The same for a person, whatever their role."""
+    """Whether it is among a person's charge points: not where it is seen by a public grant alone."""
     return or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now, and_public=False))
 
 

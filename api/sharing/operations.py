@@ -6,6 +6,7 @@ Terms never change: a change revokes a grant and makes the next version of its s
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from api.database import find_one
 from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
-from api.paging import PageRequest, read_page
-from api.schema import charge_points, grants, groups, handovers, locations, users
-from api.sharing.access import is_given_to
+from api.paging import Listing, PageRequest, Window
+from api.prepared import slot
+from api.schema import charge_points, grants, group_members, groups, handovers, locations, users
+from api.sharing.access import any_caller, is_given_to
 
 PERSON: Final = "person"
 INVITATION: Final = "invitation"
@@ -29,6 +31,8 @@ KEPT: Final = (
     "valid_until", "tariff_id",
 )  # fmt: skip
 """What the next version takes over where it is not changed."""
+KEYS: Final = select(grants.c.created_at, grants.c.id)
+"""Of a list of grants."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,20 +71,21 @@ def _select() -> Select[Any]:
     ).select_from(joined)
 
 
-def _is_given_by(caller: Caller) -> ColumnElement[bool]:
-    """Whether it is for a place of the caller's; of a wallbox that was handed over, only what came after that."""
-    if caller.is_operator:
-        return true()
+def _is_at_box_of(owner_id: UUID) -> ColumnElement[bool]:
+    """Whether it is for a wallbox of this person's; of one that was handed over, only what came after that."""
     taken_over = (
         select(func.max(handovers.c.ended_at))
         .where(handovers.c.charge_point_id == grants.c.charge_point_id, handovers.c.status == "accepted")
         .scalar_subquery()
     )
-    own = and_(
-        charge_points.c.owner_id == caller.user_id,
-        or_(taken_over.is_(None), grants.c.created_at >= taken_over),
-    )
-    return or_(own, locations.c.owner_id == caller.user_id)
+    return and_(charge_points.c.owner_id == owner_id, or_(taken_over.is_(None), grants.c.created_at >= taken_over))
+
+
+def _is_given_by(caller: Caller) -> ColumnElement[bool]:
+    """Whether it is for a place of the caller's."""
+    if caller.is_operator:
+        return true()
+    return or_(_is_at_box_of(caller.user_id), locations.c.owner_id == caller.user_id)
 
 
 async def list_grants(
@@ -92,20 +97,43 @@ async def list_grants(
     location_id: UUID | None = None,
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """The grants for places of the caller's, ended ones too, newest first."""
-    query = _select().where(_is_given_by(caller))
-    if charge_point_id is not None:
-        query = query.where(grants.c.charge_point_id == charge_point_id)
-    if location_id is not None:
-        query = query.where(grants.c.location_id == location_id)
-    return await read_page(connection, query, [grants.c.created_at, grants.c.id], paging)
+    place = {"charge_point_id": charge_point_id, "location_id": location_id}
+    listing = _given(caller.role, tuple(name for name, value in place.items() if value is not None))
+    return await listing.page(connection, paging, {"user_id": caller.user_id, **place})
+
+
+@cache
+def _given(role: str, filters: tuple[str, ...]) -> Listing:
+    caller = any_caller(role)
+    some = KEYS.where(*(grants.c[name] == slot(name, UUID) for name in filters))
+    at_box = some.join(charge_points, charge_points.c.id == grants.c.charge_point_id)
+    at_location = some.join(locations, locations.c.id == grants.c.location_id)
+    own = [at_box.where(_is_at_box_of(caller.user_id)), at_location.where(locations.c.owner_id == caller.user_id)]
+    return _listing([some] if caller.is_operator else own)
 
 
 async def list_received(
     connection: AsyncConnection, caller: Caller, paging: PageRequest
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """What was granted to the caller, by name or as a member of a group, newest first."""
-    query = _select().where(is_given_to(caller.user_id))
-    return await read_page(connection, query, [grants.c.created_at, grants.c.id], paging)
+    return await _received().page(connection, paging, {"user_id": caller.user_id})
+
+
+@cache
+def _received() -> Listing:
+    user_id = slot("user_id", UUID)
+    of_group = KEYS.join(group_members, group_members.c.group_id == grants.c.group_id)
+    return _listing([KEYS.where(grants.c.user_id == user_id), of_group.where(group_members.c.user_id == user_id)])
+
+
+def _listing(parts: Sequence[Select[Any]]) -> Listing:
+    """A page is cut before it is joined to what it shows."""
+
+    def build(window: Window) -> Select[Any]:
+        page = window.of_all(parts)
+        return _select().join(page, page.c.id == grants.c.id)
+
+    return Listing(build, [grants.c.created_at, grants.c.id])
 
 
 async def find_given(connection: AsyncConnection, caller: Caller, grant_id: UUID) -> Row[Any]:

@@ -6,7 +6,7 @@ of the request, and the one that a connection keeps for all, unless the request 
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import pytest
@@ -21,9 +21,26 @@ from tests.integration.http.site import Person, Site
 TOWN = Town(sessions=20_000, samples_a_session=2, days=720)
 LARGE = """
 select relname from pg_class where relkind = 'r' and reltuples >= 1000
-    and relname ~ '^(transactions|settlements|transfers|meter_values.*)$'
+    and relname ~ '^(transactions|settlements|transfers|meter_values.*|charge_points|grants)$'
 """
 """Without those partitions of the meter values in which there is nothing."""
+NEIGHBOURS: Final = """
+alter table charge_points disable trigger user;
+alter table grants disable trigger user;
+create temporary table other as with made as (
+    insert into users (email, password_hash) select 'neighbour' || n || '@bench', '!' from generate_series(1, 4000) n
+    returning id)
+select row_number() over () as n, id from made;
+insert into charge_points (owner_id, identity, key_digest, visibility, created_at)
+    select id, 'NEIGHBOUR-' || n || '-' || k, '', 'shared', now() - n * interval '1 hour'
+    from other, generate_series(1, 8) k;
+insert into grants (charge_point_id, user_id, created_at)
+    select c.id, o.id, c.created_at from charge_points c join other as p on p.id = c.owner_id
+    join other o on o.n in (p.n % 4000 + 1, (p.n + 7) % 4000 + 1);
+alter table charge_points enable trigger user;
+alter table grants enable trigger user;
+"""
+"""People whose wallboxes have nothing to do with those who ask."""
 HERE = {"latitude": 50.05, "longitude": 14.45}
 SOMEBODY = """
 insert into sessions (user_id) select user_id from (
@@ -79,6 +96,7 @@ async def watched(site: Site) -> Watched:
     """A process on a database with enough in it."""
     connection = await asyncpg.connect(site.database.owner)
     try:
+        await connection.execute(NEIGHBOURS)
         await fill(connection, TOWN, lambda _: None)
     finally:
         await connection.close()
@@ -116,6 +134,8 @@ async def test_no_request_reads_a_large_table_from_end_to_end(watched: Watched) 
         found += await watched.scans(person, f"/transactions/{session['id']}/meter-values")
         found += await watched.scans(person, "/held-sessions")
         found += await watched.scans(person, "/charge-points")
+        found += await watched.scans(person, "/grants")
+        found += await watched.scans(person, "/grants/received")
         found += await watched.scans(person, "/accounts")
         found += await watched.scans(person, "/search/connectors", **HERE)
         for account in (await person.get("/accounts"))["items"]:
