@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final, Literal
 
 import structlog
@@ -58,6 +59,7 @@ from api.events.hub import Hub
 from api.health import router as health_router
 from api.identity import account_routes, id_tag_routes, session_routes
 from api.identity import routes as identity_routes
+from api.identity.caller import account_of
 from api.identity.passwords import Passwords
 from api.identity.tokens import make_access_tokens
 from api.logs import configure_logs
@@ -189,7 +191,8 @@ def create_app(settings: Settings) -> FastAPI:
         app.include_router(_Signposted(router))
     install_docs(app)
     largest_file = settings.largest_file_mib * 1024 * 1024 + LARGEST_BODY
-    app.add_middleware(Throttle, limits=app.state.rate_limits)
+    whose = partial(account_of, app.state.access_tokens)
+    app.add_middleware(Throttle, limits=app.state.rate_limits, account_of=whose)
     app.add_middleware(Envelope, durations=make_duration_metric(app.state.metrics), largest_file=largest_file)
     return app
 

@@ -71,8 +71,8 @@ def format_minor(amount_minor: int, currency: str) -> str:
     """An amount of minor units as a decimal string, for example 1234 CZK -> "12.34"."""
     digits = MINOR_DIGITS[currency]
     sign = "-" if amount_minor < 0 else ""
-    whole, part = divmod(abs(amount_minor), 10**digits)
-    return f"{sign}{whole}.{part:0{digits}d}"
+    number = str(abs(amount_minor)).zfill(digits + 1)
+    return f"{sign}{number[:-digits]}.{number[-digits:]}"
 
 
 def divide_half_even(numerator: int, denominator: int) -> int:

@@ -91,17 +91,20 @@ class AccessTokens:
         Raises:
             Unauthenticated: anything is wrong with it.
         """
-        known = digest(token)
-        claims, expires_at = self._verified.get(known, NOBODY)
-        if claims is not None and expires_at >= int(time.time()):
-            return claims
+        if (known := self.known(token)) is not None:
+            return known
         try:
             body = self._decode(token)
             claims = AccessClaims(UUID(body["sub"]), UUID(body["sid"]))
-            self._remember(known, claims, int(body["exp"]))
+            self._remember(digest(token), claims, int(body["exp"]))
         except (JWTError, KeyError, ValueError, TypeError, AttributeError, OverflowError):
             raise Unauthenticated from None
         return claims
+
+    def known(self, token: str) -> AccessClaims | None:
+        """The same of a token that was read before; None where it was not, or is not remembered any more."""
+        claims, expires_at = self._verified.get(digest(token), NOBODY)
+        return claims if expires_at >= int(time.time()) else None
 
     def _remember(self, known: bytes, claims: AccessClaims, expires_at: int) -> None:
         """Only what was verified: nobody pushes others out with tokens that do not count."""

@@ -22,26 +22,33 @@ MOST_PRINTED: Final = 2_000
 """Of one on paper: some 60 pages, made in a few seconds."""
 END: Final = (date.max, LARGEST_BIGINT)
 """Behind every (booked_on, id), the order of entries; for PostgreSQL that day is infinity."""
+CAUSES: Final = """
+sessions as materialized (
+    select u.settlement_id, session.* from (select distinct settlement_id from page) u cross join lateral (
+        select x.public_id as transaction_id, c.name
+        from settlements s join transactions x on x.id = s.transaction_id
+        join charge_points c on c.id = x.charge_point_id
+        where s.id = u.settlement_id limit 1
+    ) session
+)"""
+"""Of `page`: each session once, though it has a transfer for the fee too and one for the VAT."""
 CAUSED: Final = """
+left join sessions on sessions.settlement_id = t.settlement_id
 left join lateral (
-    select x.public_id as transaction_id, x.charge_point_id
-    from settlements s join transactions x on x.id = s.transaction_id where s.id = t.settlement_id limit 1
-) session on t.settlement_id is not null
-left join lateral (
-    select b.charge_point_id from no_show_postings n join bookings b on b.id = n.booking_id
-    where n.id = t.no_show_posting_id limit 1
-) booking on t.no_show_posting_id is not null
-left join lateral (
-    select c.name from charge_points c where c.id = coalesce(session.charge_point_id, booking.charge_point_id) limit 1
-) place on true
+    select c.name from no_show_postings n join bookings b on b.id = n.booking_id
+    join charge_points c on c.id = b.charge_point_id
+    where t.no_show_posting_id is not null and n.id = t.no_show_posting_id limit 1
+) booking on true
 """
-"""Of entries `t`. Each cause is looked up by its key: of thousands a planner left alone would read whole tables, which
-only grow."""
+"""Of entries `t`. Each cause is looked up by its key, and only where there is one: of thousands a planner left alone
+would read whole tables, which only grow."""
 FIELDS: Final = """
-t.public_id, t.booked_on, t.kind, t.is_reversal, session.transaction_id, coalesce(place.name, ''), t.currency,
-t.signed_minor
+t.public_id, t.booked_on, t.kind, t.is_reversal, sessions.transaction_id, coalesce(sessions.name, booking.name, ''),
+t.currency, t.signed_minor
 """
 """Those of `Entry`."""
+TOTALS: Final = 5
+"""Columns of a month before them: those of `Totals`; then comes the key within a day."""
 
 
 def _page(bounds: str, direction: str, rows: int) -> str:
@@ -60,28 +67,29 @@ def _page(bounds: str, direction: str, rows: int) -> str:
     return f"{' union all '.join(sides)} order by booked_on {direction}, id {direction} limit {rows}"
 
 
-def _sums(side: str, credited: str, debited: str, sign: str) -> str:
-    """What account $1 has on one side from the last snapshot until `summed`, by currency."""
+def _sums(side: str) -> str:
+    """What account $1 has on one side from the last snapshot until `summed`, by currency.
+
+    `earlier` of it is booked before the month, `passed` before the page; of thousands each `filter` takes its time.
+    """
     return f"""
-    select currency, {sign}sum(amount_minor) filter (where booked_on < $2),
-        {credited}, {debited}, {sign}sum(amount_minor) filter (where booked_on >= $2 and (booked_on, id) <= ($4, $5))
+    select currency, sum(amount_minor) as booked,
+        coalesce(sum(amount_minor) filter (where booked_on < $2), 0) as earlier,
+        coalesce(sum(amount_minor) filter (where (booked_on, id) <= ($4, $5)), 0) as passed
     from transfers where {side} = $1 and booked_on > (select day from base) and booked_on < $3
         and (booked_on, id) <= ((select day from summed), (select id from summed)) group by currency"""  # noqa: S608 - our own words
-
-
-IN_MONTH: Final = "sum(amount_minor) filter (where booked_on >= $2)"
 
 
 def _newest(rows: int) -> str:
     bounds = "({side}, booked_on, id) < ($1, $2::date, $3::bigint) and {side} >= $1::uuid"
     return f"""
-with page as materialized ({_page(bounds, "desc", rows)})
+with page as materialized ({_page(bounds, "desc", rows)}), {CAUSES}
 select {FIELDS}, t.id from page t {CAUSED} order by t.booked_on desc, t.id desc
 """  # noqa: S608 - our own words
 
 
 def _month(rows: int) -> str:
-    """`before` is the balance before the page. A currency without lines in it has a row without an entry.
+    """The entries, and behind them by currency a row of totals, the last one the balance before the page.
 
     Of a closed month the totals are known: only what comes before the page is added up.
     """
@@ -98,27 +106,23 @@ with base as (
         case when is_closed then $5::bigint else {LARGEST_BIGINT} end as id
     from (select exists (select from closed) as is_closed) as month
 ), parts as (
-    select currency, balance_minor as opening, 0::bigint as credited, 0::bigint as debited, 0::bigint as before
+    select currency, balance_minor as opening, 0 as credited, 0 as debited, balance_minor as before
     from balance_snapshots where day = (select day from base) and account_id = $1::uuid
-    union all {_sums("credit_account_id", IN_MONTH, "0", "")}
-    union all {_sums("debit_account_id", "0", IN_MONTH, "-")}
-), totals as (
-    select currency, coalesce(sum(opening), 0)::bigint as opening,
-        coalesce(max(credited_minor), sum(credited), 0)::bigint as credited,
-        coalesce(max(debited_minor), sum(debited), 0)::bigint as debited, coalesce(sum(before), 0)::bigint as before
-    from parts left join closed using (currency) group by currency
-), page as materialized ({_page(bounds, "asc", rows)})
-select totals.currency, totals.opening, totals.credited, totals.debited, totals.opening + totals.before as before,
-    t.id, {FIELDS}
-from totals left join page t on t.currency = totals.currency {CAUSED}
-order by t.booked_on, t.id, totals.currency
+    union all select currency, earlier, booked - earlier, 0, passed from ({_sums("credit_account_id")}) as credits
+    union all select currency, -earlier, 0, booked - earlier, -passed from ({_sums("debit_account_id")}) as debits
+), page as materialized ({_page(bounds, "asc", rows)}), {CAUSES}
+select {", ".join(["null"] * TOTALS)}, t.id, {FIELDS} from page t {CAUSED}
+union all
+select currency, sum(opening)::bigint, coalesce(max(credited_minor), sum(credited)::bigint),
+    coalesce(max(debited_minor), sum(debited)::bigint), sum(before)::bigint,
+    null, {", ".join(["null"] * len(Entry._fields))}
+from parts left join closed using (currency) group by currency
+order by booked_on, id
 """  # noqa: S608 - our own words
 
 
 NEWEST: Final = {rows: _newest(rows) for rows in ROWS}
 MONTH: Final = {rows + 1: _month(rows + 1) for rows in (DEFAULT_LINES, MOST_A_PAGE, MOST_PRINTED, MOST_LINES)}
-TOTALS: Final = 5
-"""Columns of them; then comes the key within a day, then the fields of `Entry`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,10 +158,10 @@ async def read_month(
     """
     after = max(_after(paging, (begins, 0)), (begins, 0))
     rows = await connection.fetch(large_enough(MONTH, paging), account_id, begins, ends, *after)
-    totals = {row["currency"]: Totals(*row[:TOTALS]) for row in rows}
-    kept, cursor = cut([row for row in rows if row["id"] is not None], paging, _key)
+    totals = [Totals(*row[:TOTALS]) for row in rows if row["id"] is None]
+    kept, cursor = cut(rows[: len(rows) - len(totals)], paging, _key)
     entries = [Entry(*row[TOTALS + 1 :]) for row in kept]
-    return MonthPage([totals[currency] for currency in sorted(totals)], entries, cursor)
+    return MonthPage(sorted(totals, key=lambda each: each.currency), entries, cursor)
 
 
 def _key(row: asyncpg.Record) -> tuple[date, int]:

@@ -234,7 +234,7 @@ async def read_statement(
         "account_id": account_id,
         "month": f"{begins:%Y-%m}",
         "sections": [_section(each) for each in found.totals],
-        "items": [_fields(entry) | _amount("balance", minor, entry.currency) for entry, minor in lines],
+        "items": [_line(entry, minor) for entry, minor in lines],
         "next_cursor": found.next_cursor,
     })  # fmt: skip
 
@@ -312,8 +312,16 @@ def _fields(entry: Entry) -> dict[str, Any]:
         "transaction_id": entry.transaction_id,
         "charge_point_name": entry.charge_point_name,
         "currency": entry.currency,
-        **_amount("amount", entry.amount_minor, entry.currency),
+        "amount_minor": entry.amount_minor,
+        "amount": format_minor(entry.amount_minor, entry.currency),
     }
+
+
+def _line(entry: Entry, balance_minor: int) -> dict[str, Any]:
+    fields = _fields(entry)
+    fields["balance_minor"] = balance_minor
+    fields["balance"] = format_minor(balance_minor, entry.currency)
+    return fields
 
 
 def _amount(name: str, minor: int, currency: str) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, Row, and_, case, exists, literal, null, or_, select, union_all
+from sqlalchemy import ColumnElement, FromClause, Row, and_, case, exists, func, literal, null, or_, select, union_all
 
 from api.errors import NotAllowed
 from api.identity.caller import Caller
@@ -31,7 +31,7 @@ select c.id, c.owner_id, array(
 ) as guest_ids
 from charge_points c where c.id = any($1::uuid[]) and c.deleted_at is null
 """
-"""The rule of `is_listed_for`, asked the other way round: who has these charge points, instead of what somebody has."""
+"""The rule of `shared_with`, asked the other way round: who has these charge points, instead of what somebody has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +62,15 @@ def is_visible(caller: Caller, now: datetime) -> ColumnElement[bool]:
     """Whether `caller` sees a row of `charge_points`."""
     if caller.is_operator:
         return charge_points.c.deleted_at.is_(None)
-    return is_visible_to(caller.user_id, now)
-
-
-def is_visible_to(user_id: UUID, now: datetime) -> ColumnElement[bool]:
-    """The same for a person, whatever their role."""
-    seen = or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now))
+    seen = or_(charge_points.c.owner_id == caller.user_id, _is_granted(caller.user_id, now))
     return and_(charge_points.c.deleted_at.is_(None), seen)
 
 
 def shared_with(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     """Whether a row of `charge_points` is another's and listed for this person: found by what they were granted.
 
-    With `is_listed_for` PostgreSQL would ask of every charge point there is whether it is granted.
+    Not where a public grant alone shows it. Asked the other way round, of every charge point there is whether it is
+    granted, PostgreSQL would read them all.
     """
     standing = select(grants.c.charge_point_id, grants.c.location_id).where(is_standing(now))
     of_group = standing.join(group_members, group_members.c.group_id == grants.c.group_id)
@@ -89,9 +85,17 @@ def shared_with(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     )
 
 
-def is_listed_for(user_id: UUID, now: datetime) -> ColumnElement[bool]:
-    """Whether it is among a person's charge points: not where it is seen by a public grant alone."""
-    return or_(charge_points.c.owner_id == user_id, _is_granted(user_id, now, and_public=False))
+def found_as(user_id: UUID, now: datetime) -> FromClause:
+    """As what a person sees a row of `charge_points`, beside it as `access`: own, granted, public; null: not at all.
+
+    The rule of `is_visible`; its grants are looked through once and not three times.
+    """
+    granted = and_(is_given_to(user_id), charge_points.c.visibility != "private")
+    public = and_(grants.c.audience == "public", charge_points.c.visibility == "public")
+    by_grant = func.min(case((granted, "granted"), (public, "public")))  # granted goes before public, in letters too
+    given = select(by_grant).where(covers(), is_standing(now)).correlate(charge_points).scalar_subquery()
+    found = case((charge_points.c.owner_id == user_id, "own"), else_=given).label("access")
+    return select(found).where(charge_points.c.deleted_at.is_(None)).correlate(charge_points).offset(0).lateral("found")
 
 
 def is_given_to(user_id: UUID) -> ColumnElement[bool]:
@@ -110,11 +114,9 @@ def is_standing(now: datetime) -> ColumnElement[bool]:
     return and_(grants.c.revoked_at.is_(None), or_(grants.c.valid_until.is_(None), grants.c.valid_until > now))
 
 
-def _is_granted(user_id: UUID, now: datetime, *, and_public: bool = True) -> ColumnElement[bool]:
+def _is_granted(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     """What somebody was granted is shown also outside of its windows: charging is decided elsewhere."""
     given = exists().where(covers(), is_given_to(user_id), is_standing(now), charge_points.c.visibility != "private")
-    if not and_public:
-        return given
     public = exists().where(
         covers(), grants.c.audience == "public", is_standing(now), charge_points.c.visibility == "public"
     )

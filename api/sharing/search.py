@@ -16,7 +16,7 @@ from sqlalchemy import Row
 
 from api.paging import PageRequest, cut, decode_cursor
 from api.prepared import Prepared
-from api.sharing.search_query import EARTH_RADIUS_KM, PRICED_STATEMENT, SPARSE, STATEMENT
+from api.sharing.search_query import EARTH_RADIUS_KM, SPARSE, STATEMENTS
 
 HALVED: Final = 8
 """So many circles: of 10 km the smallest has 78 m."""
@@ -80,20 +80,25 @@ async def find_connectors(
 ) -> tuple[Sequence[Row[Any]], str | None]:
     """One page of what is found, nearest first, each with its distance, status and price for this person.
 
-    Looks around the place in circles that grow until the page is full: in a town with thousands of wallboxes it does
-    not ask of each who may see it.
+    Where places are many it looks around in circles that grow until the page is full: in a town with thousands of
+    wallboxes it does not ask of each who may see it.
 
     Raises:
         Invalid: the cursor is not one of this list.
     """
     last = (None, None, None) if paging.cursor is None else decode_cursor(paging.cursor, [int, UUID, int])
-    radius_m = await _first_radius_m(connection, area, last[0])
-    while True:
-        query, values = prepare(user_id, area.within(radius_m), wanted, (*last, paging.limit + 1), now)
-        rows = await query.fetch(connection, values)
-        if len(rows) > paging.limit or radius_m >= area.radius_m:
-            break
-        radius_m = min(2 * radius_m + 1, area.radius_m)
+    part = (*last, paging.limit + 1)
+
+    async def found(around: Area, *, among_few: bool) -> Sequence[Row[Any]]:
+        query, values = prepare(user_id, around, wanted, part, now, among_few=among_few)
+        return await query.fetch(connection, values)
+
+    if not (rows := await found(area, among_few=True)):  # nothing is there, or very much
+        radius_m = await _first_radius_m(connection, area, last[0])
+        while len(rows := await found(area.within(radius_m), among_few=False)) <= paging.limit:
+            if radius_m >= area.radius_m:
+                break
+            radius_m = min(2 * radius_m + 1, area.radius_m)
     return cut(rows, paging, lambda row: [row.distance_m, row.charge_point_id, row.connector_id])
 
 
@@ -107,7 +112,13 @@ async def _first_radius_m(connection: asyncpg.Connection, area: Area, after_m: A
 
 
 def prepare(
-    user_id: UUID, area: Area, wanted: Wanted, part: tuple[Any, Any, Any, int], now: datetime
+    user_id: UUID,
+    area: Area,
+    wanted: Wanted,
+    part: tuple[Any, Any, Any, int],
+    now: datetime,
+    *,
+    among_few: bool = False,
 ) -> tuple[Prepared, dict[str, object]]:
     """The query, and what goes into its slots; `part`: behind which row, and how many."""
     values = asdict(wanted)
@@ -115,4 +126,4 @@ def prepare(
     values |= {"radius_m": area.radius_m, **dict(zip(("box", "further_box"), area.boxes, strict=True))}
     values |= {"free_now": wanted.free_from is not None and wanted.free_from <= now}
     values |= dict(zip(("after_m", "after_charge_point", "after_connector", "rows"), part, strict=True))
-    return STATEMENT if wanted.max_price_e4 is None else PRICED_STATEMENT, values
+    return STATEMENTS[wanted.max_price_e4 is not None, among_few], values

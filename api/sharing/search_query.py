@@ -12,9 +12,9 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Float,
+    FromClause,
     Select,
     and_,
-    case,
     cast,
     exists,
     func,
@@ -27,7 +27,7 @@ from sqlalchemy import (
 
 from api.prepared import Prepared, slot
 from api.schema import charge_points, connector_specs, connectors, locations, transactions
-from api.sharing.access import is_listed_for, is_visible_to
+from api.sharing.access import found_as
 from api.sharing.bookings import is_booked
 from api.tariffs.in_force import beside
 
@@ -60,33 +60,33 @@ PRICE_E4: Final = """(
     from jsonb_array_elements(tariff.elements) as element, jsonb_array_elements(element -> 'price_components') as part
     where part ->> 'type' = 'ENERGY')"""
 """As `energy_price_e4` has it: the highest price of a kWh where it varies."""
+PLACED: Final = (
+    "address", "postal_code", "city", "country", "latitude", "longitude", "opening_times",
+)  # fmt: skip
+"""What is shown of a location as it is stored, beside its name."""
 PLAIN: Final[tuple[ColumnElement[Any], ...]] = (
     charge_points.c.id.label("charge_point_id"),
     charge_points.c.name,
     charge_points.c.time_zone,
     *(connector_specs.c[name] for name in ("connector_id", "standard", "format", "power_type", "max_power_w")),
     connectors.c.status,
-    locations.c.name.label("place_name"),
-    *(
-        locations.c[name]
-        for name in ("address", "postal_code", "city", "country", "latitude", "longitude", "opening_times")
-    ),
 )
-"""What is shown as it is stored."""
+"""The same of the others."""
 
 
 def _given(name: str) -> Any:  # noqa: ANN401 - a slot stands for a value of its kind
     return slot(name, SLOTS[name])
 
 
-def _statement(*, is_priced: bool) -> Prepared:
-    """Nearest first; with `is_priced` only what costs the caller as much at most.
+def _statement(*, is_priced: bool, among_few: bool) -> Prepared:
+    """Nearest first; with `is_priced` only what costs the caller as much at most, with `among_few` nothing where places
+    are many.
 
     Where and price are looked at for the rows of the page alone, unless a price is asked for.
     """
     tariff = beside("charge_points.id", str(_given("user")), str(_given("now")))
     price = literal_column(PRICE_E4, BigInteger)
-    near = _near()
+    near = _near(among_few=among_few)
     if is_priced:
         cheap = and_(price <= _given("max_price_e4"), tariff.c.currency == _given("currency"))
         near = near.join(tariff, true()).where(cheap)
@@ -97,32 +97,39 @@ def _statement(*, is_priced: bool) -> Prepared:
     return Prepared(query.order_by(*(page.c[name] for name in key)))
 
 
-def _near() -> Select[Any]:
-    user, now, specs = _given("user"), _given("now"), connector_specs
+def _near(*, among_few: bool) -> Select[Any]:
+    specs, found, place = connector_specs, found_as(_given("user"), _given("now")), _places(among_few=among_few)
     of_connector = and_(
         connectors.c.charge_point_id == charge_points.c.id, connectors.c.connector_id == specs.c.connector_id
     )
     joined = (
-        locations.join(charge_points, charge_points.c.location_id == locations.c.id)
+        place.join(charge_points, charge_points.c.location_id == place.c.id)
         .join(specs, specs.c.charge_point_id == charge_points.c.id)
         .outerjoin(connectors, of_connector)
+        .join(found, true())
     )
-    access = case((charge_points.c.owner_id == user, "own"), (is_listed_for(user, now), "granted"), else_="public")
-    distance = _distance_m()
+    distance, after = place.c.distance_m, _given("after_m")
     last = tuple_(*(_given(name) for name in ("after_m", "after_charge_point", "after_connector")))
+    shown = (place.c.name.label("place_name"), *(place.c[name] for name in PLACED))
     return (
-        select(*PLAIN, _is_free().label("is_free_now"), access.label("access"), distance.label("distance_m"))
+        select(*PLAIN, *shown, _is_free().label("is_free_now"), found.c.access, distance)
         .select_from(joined)
         .where(
-            locations.c.deleted_at.is_(None),
-            _is_in_a_box(),
             distance <= _given("radius_m"),
-            or_(_given("after_m").is_(None), distance >= _given("after_m")),
-            or_(_given("after_m").is_(None), tuple_(distance, charge_points.c.id, specs.c.connector_id) > last),
+            or_(after.is_(None), distance >= after),
+            or_(after.is_(None), tuple_(distance, charge_points.c.id, specs.c.connector_id) > last),
             *_wishes(),
-            is_visible_to(user, now),
+            found.c.access.is_not(None),
+            *([select(func.count()).select_from(place).scalar_subquery() < FEW] if among_few else []),
         )
     )
+
+
+def _places(*, among_few: bool) -> FromClause:
+    """What lies in the box, or of many the first that come."""
+    columns = (locations.c.id, locations.c.name, *(locations.c[name] for name in PLACED))
+    query = select(*columns, _distance_m().label("distance_m")).where(locations.c.deleted_at.is_(None), _is_in_a_box())
+    return query.limit(FEW).cte("place") if among_few else query.subquery("place")
 
 
 def _wishes() -> list[ColumnElement[bool]]:
@@ -187,5 +194,8 @@ where (select count(*) from (
 ) as places) < {FEW} limit 1
 """  # noqa: S608 - our own words
 """Of some circles one, in their order the first, with few places in it; any of them would do."""
-STATEMENT: Final = _statement(is_priced=False)
-PRICED_STATEMENT: Final = _statement(is_priced=True)
+STATEMENTS: Final = {
+    (is_priced, among_few): _statement(is_priced=is_priced, among_few=among_few)
+    for is_priced in (False, True)
+    for among_few in (False, True)
+}

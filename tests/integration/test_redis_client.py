@@ -40,9 +40,9 @@ def test_limits_are_counted_on_where_their_connection_was_closed(redis_url: str,
         limits = RateLimits(settings)
         try:
             answers = [await limits.allows((twice, "somebody"))]
-            connection = await limits._pool.get_connection()  # type: ignore[no-untyped-call]
+            connection = await limits._redis.connection_pool.get_connection()  # type: ignore[no-untyped-call]
             connection._writer.transport.abort()
-            await limits._pool.release(connection)
+            await limits._redis.connection_pool.release(connection)
             return answers + [await limits.allows((twice, "somebody")) for _ in range(2)]
         finally:
             await limits.close()
