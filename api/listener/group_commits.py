@@ -71,10 +71,9 @@ class GroupCommits:
         async def work(connection: asyncpg.Connection) -> list[tuple[ChargePointCall, Answer]]:
             free = await _not_locked(connection, wanted)
             answered = await _handle(connection, free, now)
-            log_rows = [row for call, answer in answered for row in message_log.conversation(call, answer, now)]
-            if log_rows:
+            if answered:
                 BATCH_SIZE.observe(len(answered))
-                await message_log.insert(connection, log_rows)
+                await message_log.insert(connection, [message_log.conversation(*each) for each in answered], now)
             return answered
 
         return await self._storage.attempt(work)
