@@ -4,9 +4,10 @@ A value that cannot be read gives None and never an error: the samples themselve
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
+
+from msgspec import UNSET, Struct
 
 ENERGY: Final = "Energy.Active.Import.Register"
 POWER: Final = "Power.Active.Import"
@@ -17,36 +18,44 @@ MOST_DIGITS: Final = 18
 """Registers beyond 10^18 Wh do not fit a bigint and do not exist."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class SampledValue(Struct):
+    """What is read of a sampledValue, with the defaults of OCPP 1.6 (7.43). Meters send anything: no type is sure.
+
+    The default of `unit` goes by the measurand: Wh for an energy (7.45).
+    """
+
+    value: Any = None
+    measurand: Any = ENERGY
+    unit: Any = UNSET
+    location: Any = "Outlet"
+    phase: Any = ""
+    format: Any = "Raw"
+
+
+class Reading(NamedTuple):
     """The total at the outlet: energy register in Wh and power in W, each None where it was not sampled."""
 
     energy_wh: int | None
     power_w: int | None
 
 
-def read_samples(samples: Sequence[Mapping[str, Any]]) -> Reading:
-    """The reading in one `sampledValue` list, with the defaults of OCPP 1.6 (7.43 SampledValue).
-
-    Absent measurand means Energy.Active.Import.Register, absent unit Wh, absent location Outlet, absent format Raw.
-    """
-    return Reading(
-        _total([s for s in samples if s.get("measurand", ENERGY) == ENERGY], TO_WH, "Wh"),
-        _total([s for s in samples if s.get("measurand") == POWER], TO_W, "W"),
-    )
+def read_samples(samples: Sequence[SampledValue]) -> Reading:
+    """The reading in one `sampledValue` list."""
+    return Reading(_total(samples, ENERGY, TO_WH, "Wh"), _total(samples, POWER, TO_W, "W"))
 
 
-def _total(samples: Sequence[Mapping[str, Any]], units: Mapping[str, int], default_unit: str) -> int | None:
+def _total(samples: Sequence[SampledValue], measurand: str, units: Mapping[str, int], default_unit: str) -> int | None:
     """The value over all phases; where only L1 to L3 are given, their sum."""
     by_phase: dict[str, Decimal] = {}
     for sample in samples:
-        if sample.get("location", "Outlet") != "Outlet" or sample.get("format", "Raw") != "Raw":
+        if sample.measurand != measurand or sample.location != "Outlet" or sample.format != "Raw":
             continue
-        value = _scaled(sample.get("value"), units.get(sample.get("unit", default_unit)))
+        value = _scaled(sample.value, units.get(default_unit if sample.unit is UNSET else sample.unit))
+        phase = str(sample.phase).removesuffix("-N")
+        if value is not None and not phase:
+            return _whole(value)
         if value is not None:
-            by_phase.setdefault(str(sample.get("phase", "")).removesuffix("-N"), value)
-    if "" in by_phase:
-        return _whole(by_phase[""])
+            by_phase.setdefault(phase, value)
     if all(phase in by_phase for phase in PHASES):
         return _whole(sum((by_phase[phase] for phase in PHASES), Decimal(0)))
     return None

@@ -6,9 +6,8 @@ A sample that does not fit is left out and counted by its reason; it is never an
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 NO_REGISTER: Final = "no_register"
 OUTSIDE_SESSION: Final = "outside_session"
@@ -17,8 +16,7 @@ SAME_SECOND: Final = "same_second"
 REGISTER_FELL: Final = "register_fell"
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """A reading during a session: the energy register in Wh and the power in W, each None where not sampled."""
 
     at: datetime
@@ -26,8 +24,7 @@ class Sample:
     power_w: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
+class Point(NamedTuple):
     """A reading that rating uses; `at` is a whole second."""
 
     at: datetime

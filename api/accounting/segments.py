@@ -5,10 +5,9 @@ Times are whole seconds and energies whole Wh; the segments' seconds and Wh add 
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from api.accounting.money import divide_half_even
@@ -27,8 +26,7 @@ DIMENSIONS_OF: Final[dict[Activity, tuple[Dimension, ...]]] = {
 """OCPI 11.4.5: TIME is time charging, PARKING_TIME is time not charging. What a resting car draws is energy too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(NamedTuple):
     """A stretch of a session, and for each dimension the place in the tariff of the element that applies to it."""
 
     started_at: datetime
@@ -38,8 +36,7 @@ class Segment:
     elements: tuple[tuple[Dimension, int], ...]
 
 
-@dataclass(frozen=True, slots=True)
-class _Stretch:
+class _Stretch(NamedTuple):
     """From one point to the next, or a part of that."""
 
     start: Point
@@ -49,8 +46,7 @@ class _Stretch:
     activity: Activity
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class _Cut:
+class _Cut(NamedTuple):
     """`reached_wh` is the last whole Wh that was full; `energy_wh` is what is billed until here, half to even."""
 
     at: datetime
@@ -124,10 +120,14 @@ def _pieces(stretch: _Stretch, instants: Sequence[datetime], thresholds: Sequenc
     """The stretch between each two neighbours of its cuts; the only piece of an empty session is empty."""
     start, stop = stretch.start, stretch.stop
     between = instants[bisect_right(instants, stretch.since) : bisect_left(instants, stretch.until)]
+    registers = thresholds[bisect_right(thresholds, start.energy_wh) : bisect_left(thresholds, stop.energy_wh)]
+    if not between and not registers and (stretch.since, stretch.until) == (start.at, stop.at):
+        yield _Cut(start.at, start.energy_wh, start.energy_wh), _Cut(stop.at, stop.energy_wh, stop.energy_wh)
+        return
     cuts = {_cut_at(start, stop, at) for at in (stretch.since, *between, stretch.until)}
     if stretch.until == stop.at:
         cuts.add(_Cut(stop.at, stop.energy_wh, stop.energy_wh))
-    for register in thresholds[bisect_right(thresholds, start.energy_wh) : bisect_left(thresholds, stop.energy_wh)]:
+    for register in registers:
         at = _reached_at(start, stop, register)
         if stretch.since <= at < stretch.until or start.at == stop.at:
             cuts.add(_Cut(at, register, register))
@@ -196,4 +196,4 @@ def _append(segments: list[Segment], segment: Segment) -> None:
         segments.append(segment)
         return
     seconds, energy_wh = last.seconds + segment.seconds, last.energy_wh + segment.energy_wh
-    segments[-1] = replace(last, seconds=seconds, energy_wh=energy_wh)
+    segments[-1] = last._replace(seconds=seconds, energy_wh=energy_wh)

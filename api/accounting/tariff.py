@@ -72,7 +72,10 @@ class Element:
 
     def component(self, dimension: Dimension) -> PriceComponent | None:
         """The component of that dimension, if it has one."""
-        return next((component for component in self.components if component.type == dimension), None)
+        for component in self.components:
+            if component.type == dimension:
+                return component
+        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,6 @@
 Handlers run inside a transaction that they never commit; the listener commits, then publishes the answer.
 """
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,8 +11,7 @@ import msgspec
 from wire.messages import ChargePointCall
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """A CALLRESULT payload (raw JSON), or a CALLERROR code where the message itself is wrong."""
 
     payload: bytes = b"{}"
@@ -21,9 +19,9 @@ class Answer:
     error_description: str = ""
     registration: str = ""
     heartbeat_interval_s: int = 0
-    live: dict[str, bytes] = field(default_factory=dict)
+    live: dict[str, bytes] = msgspec.field(default_factory=dict)
     """Hash fields of `api.charge_points.live` to set once the transaction is committed."""
-    about: dict[str, object] = field(default_factory=dict)
+    about: dict[str, object] = msgspec.field(default_factory=dict)
     """What the log of the process says of it beside the charge point and the action; where empty, nothing is said."""
 
 

@@ -41,9 +41,9 @@ def connector_fields(connector_id: int, **values: str | int | None) -> dict[str,
     return {f"{connector_id}:{name}": orjson.dumps(value) for name, value in values.items()}
 
 
-def last_seen_field(at: datetime) -> dict[str, bytes]:
-    """Hash field that sets `last_seen`, for HSET."""
-    return {"last_seen": orjson.dumps(at.timestamp())}
+def last_seen_field(at: float) -> dict[str, bytes]:
+    """Hash field that sets `last_seen`, in Unix seconds, for HSET."""
+    return {"last_seen": orjson.dumps(at)}
 
 
 async def read_live(redis: Redis, channels: Channels, charge_point_id: str) -> LiveState:

@@ -48,7 +48,7 @@ async def pages(connection: asyncpg.Connection) -> AsyncIterator[list[Known]]:
         known = {row["id"]: Known(str(row["id"]), row["connection_epoch"]) for row in rows}
         for row in rows:
             if row["seen_at"] is not None:
-                known[row["id"]].fields |= last_seen_field(row["seen_at"])
+                known[row["id"]].fields |= last_seen_field(row["seen_at"].timestamp())
         for row in await connection.fetch(CONNECTORS, list(known)):
             status = connector_fields(row["connector_id"], status=row["status"], error_code=row["error_code"])
             known[row["charge_point_id"]].fields |= status

@@ -75,7 +75,7 @@ class ConnectBatches:
         CONNECTS.labels(outcome.status).inc()
         self._outbox.publish(connect.reply_to, outcome)
         if outcome.status == "accepted":
-            self._outbox.set_live(outcome.charge_point_id, outcome.epoch, last_seen_field(now))
+            self._outbox.set_live(outcome.charge_point_id, outcome.epoch, last_seen_field(now.timestamp()))
             log.info("connected", charge_point_id=outcome.charge_point_id, epoch=outcome.epoch)
         else:
             log.info("connect refused", identity=connect.identity, verdict=outcome.status,

@@ -99,7 +99,7 @@ class Calls:
                 answer = await HANDLERS.get(call.action, not_supported)(connection, call, now)
             else:
                 answer = await set_aside(connection, call, now, _reason(failures[-1]))
-            await message_log.insert(connection, message_log.conversation(call, answer, now))
+            await message_log.insert(connection, [message_log.conversation(call, answer)], now)
             return answer
 
         answer = await self._storage.attempt(work)
@@ -123,7 +123,7 @@ class Calls:
             answer.heartbeat_interval_s,
         )
         self._outbox.publish(call.reply_to, outcome)
-        seen = last_seen_field(datetime.fromtimestamp(call.received_at, UTC))
+        seen = last_seen_field(call.received_at)
         self._outbox.set_live(call.charge_point_id, call.epoch, seen | answer.live)
 
 

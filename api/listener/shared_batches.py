@@ -33,7 +33,7 @@ NOTHING: Final = Answer()
 
 _LOG: Final = message_log.insert_sql(len(meter_values.ARRAYS) + 1)
 VALUES: Final = f"with log as ({_LOG}) {meter_values.INSERT}"
-_STATUSES: Final = status.upsert_sql(len(meter_values.ARRAYS) + len(message_log.ARRAYS) + 1)
+_STATUSES: Final = status.upsert_sql(len(meter_values.ARRAYS) + message_log.PARAMETERS + 1)
 VALUES_AND_STATUSES: Final = f"with log as ({_LOG}), stored as ({meter_values.INSERT}) {_STATUSES}"
 
 
@@ -106,16 +106,14 @@ class SharedBatches:
         """Heartbeats reach the api only as frames; they are how an idle charge point is seen."""
         heard = {frame.charge_point_id: frame for frame in frames if frame.direction == "in"}
         for charge_point_id, frame in heard.items():
-            seen = last_seen_field(datetime.fromtimestamp(frame.at, UTC))
-            self._outbox.set_live(charge_point_id, frame.epoch, seen)
+            self._outbox.set_live(charge_point_id, frame.epoch, last_seen_field(frame.at))
 
     async def _insert(self, round_: _Round) -> set[tuple[str, int]]:
-        now = datetime.now(UTC)
-        logged = message_log.logged(round_.frames)
-        for entry in round_.entries:
-            logged += message_log.conversation(entry.call, NOTHING, now)
+        frames = [message_log.logged(frame) for frame in round_.frames]
+        conversations = [message_log.conversation(entry.call, NOTHING) for entry in round_.entries]
         rows = [row for entry in round_.entries for row in entry.values]
-        arguments = (*meter_values.columns(rows), *message_log.columns(logged))
+        log_columns = message_log.columns(frames, conversations, datetime.now(UTC))
+        arguments = (*meter_values.columns(rows), *log_columns)
         statuses = round_.statuses
 
         async def work(connection: asyncpg.Connection) -> set[tuple[str, int]]:

@@ -9,13 +9,13 @@ from typing import Any, Final, NamedTuple
 
 import asyncpg
 
-from api.charge_points.answers import Answer, received_at
+from api.charge_points.answers import Answer
 from api.charge_points.live import connector_fields
 from api.transactions.requests import MeterValue, Sample, read_meter_values, read_values
 from wire.messages import ChargePointCall
 
 ARRAYS: Final = (
-    "uuid[]", "timestamptz[]", "integer[]", "bigint[]", "bigint[]", "timestamptz[]", "bigint[]", "bigint[]", "text[]",
+    "uuid[]", "timestamptz[]", "integer[]", "bigint[]", "bigint[]", "float8[]", "bigint[]", "bigint[]", "text[]",
 )  # fmt: skip
 _FROM: Final = ", ".join(f"${i}::{array}" for i, array in enumerate(ARRAYS, 1))
 INSERT: Final = f"""
@@ -24,7 +24,7 @@ insert into meter_values (charge_point_id, sampled_at, connector_id, digest, tra
 select v.charge_point_id, v.sampled_at, v.connector_id, v.digest,
     (select t.id from transactions t
         where t.charge_point_id = v.charge_point_id and t.ocpp_transaction_id = v.ocpp_transaction_id),
-    v.ocpp_transaction_id, v.received_at, v.energy_wh, v.power_w, v.samples::jsonb
+    v.ocpp_transaction_id, to_timestamp(v.received_at), v.energy_wh, v.power_w, v.samples::jsonb
 from unnest({_FROM}) as v (charge_point_id, sampled_at, connector_id, digest, ocpp_transaction_id, received_at,
     energy_wh, power_w, samples)
 on conflict do nothing
@@ -32,14 +32,14 @@ on conflict do nothing
 
 
 class ValueRow(NamedTuple):
-    """One row, in the order of `ARRAYS`."""
+    """One row, in the order of `ARRAYS`; `received_at` is Unix seconds."""
 
     charge_point_id: str
     sampled_at: datetime
     connector_id: int
     digest: int
     ocpp_transaction_id: int | None
-    received_at: datetime
+    received_at: float
     energy_wh: int | None
     power_w: int | None
     samples: str
@@ -58,12 +58,10 @@ def rows_of(call: ChargePointCall) -> list[ValueRow]:
 def _rows(
     call: ChargePointCall, connector_id: int, transaction_id: int | None, values: Sequence[MeterValue]
 ) -> list[ValueRow]:
-    arrived = received_at(call)
-
     def row(sample: Sample) -> ValueRow:
         reading = sample.reading
-        return ValueRow(call.charge_point_id, sample.sampled_at, connector_id, sample.digest, transaction_id, arrived,
-                        reading.energy_wh, reading.power_w, sample.samples)  # fmt: skip
+        return ValueRow(call.charge_point_id, sample.sampled_at, connector_id, sample.digest, transaction_id,
+                        call.received_at, reading.energy_wh, reading.power_w, sample.samples)  # fmt: skip
 
     return [row(sample) for sample in read_values(values, str(transaction_id).encode())]
 

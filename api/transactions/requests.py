@@ -7,14 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from api.accounting.metering import Reading, read_samples
+from api.accounting.metering import Reading, SampledValue, read_samples
 from api.charge_points.timestamps import UNREADABLE, parse_timestamp
 
 LARGEST_CONNECTOR: Final = 2**31 - 1
@@ -82,8 +81,7 @@ class StopRequest(msgspec.Struct, rename="camel"):
         return digest.digest()
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
+class Sample(NamedTuple):
     """One meterValue, ready to be stored: `samples` is the raw sampledValue list."""
 
     sampled_at: datetime
@@ -95,7 +93,7 @@ class Sample:
 _start = msgspec.json.Decoder(StartRequest, strict=False)
 _meter_values = msgspec.json.Decoder(MeterValuesRequest, strict=False)
 _stop = msgspec.json.Decoder(StopRequest, strict=False)
-_samples = msgspec.json.Decoder(list[dict[str, Any]], float_hook=Decimal)
+_samples = msgspec.json.Decoder(list[SampledValue], float_hook=Decimal)
 
 
 def read_start(payload: bytes) -> StartRequest:

@@ -10,7 +10,7 @@ import pytest
 from api.charge_points.live import read_live
 from tests.harness.stack import eventually
 from tests.integration.listener.gateway import Gateway, StartListener, call, give_card, iso, make_charge_point
-from wire.messages import ChargePointCall
+from wire.messages import ChargePointCall, LoggedFrame, Tolerance
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BOXES = 12
@@ -136,6 +136,70 @@ class TestStarts:
         await connection.execute(UNLOCK, wallboxes[0])
         await answers(gateway, sent[:1])
         assert await connection.fetchval("select count(*) from transactions") == BOXES
+
+
+def values(gateway: Gateway, wallbox: str, message_id: str, **changes: Any) -> ChargePointCall:
+    payload = b'{ "connectorId":1, "meterValue":[{"timestamp":"%b","sampledValue":[{"value":"7"}]}],"\xc5\xbe":1.0}'
+    raw = payload % iso(NOW).encode()
+    return call(wallbox, "MeterValues", raw, reply_to=gateway.inbox, message_id=message_id, **changes)
+
+
+class TestLog:
+    LINES = "select direction, message_type, message_id, action, frame, note from message_log order by id"
+
+    async def lines(self, connection: asyncpg.Connection, of: str) -> list[tuple[Any, ...]]:
+        return [tuple(line) for line in await connection.fetch(self.LINES) if of.encode() in line["frame"]]
+
+    async def test_of_calls_and_frames_that_came_together_keeps_each_as_it_was(
+        self, connection: asyncpg.Connection, gateway: Gateway, wallboxes: list[str]
+    ) -> None:
+        ids = ['"quoted" \\ ', "\0nought", "\u017elu\u0165 \U0001f50c", "plain"]
+        sent = [values(gateway, wallbox, each) for wallbox, each in zip(wallboxes, ids, strict=False)]
+        original = b'{"connectorId":"1","meterValue":[]}'
+        tolerance = Tolerance(original, ["numbers: \0 and more", "again"])
+        sent.append(values(gateway, wallboxes[4], "repaired", tolerance=tolerance))
+        sent.append(values(gateway, wallboxes[5], "refused", refused="FormationViolation", refused_description="'x'"))
+        beats = [b'[2, "beat","Heartbeat",{}]', b'[3,"beat",{"currentTime":"x"}]', b'[4,"beat","GenericError","",{}]']
+        frames = [LoggedFrame(wallboxes[6], 1, NOW.timestamp(), "in", frame) for frame in beats]
+        await gateway.send([*frames[:1], *sent, *frames[1:]])
+        outcomes = [await gateway.outcome(message.id) for message in sent]
+        assert [outcome.error_code for outcome in outcomes] == [""] * 5 + ["FormationViolation"]
+
+        for message in sent[:4]:
+            quoted = orjson.dumps(message.message_id)
+            told = message.message_id.replace("\0", "\N{REPLACEMENT CHARACTER}")
+            assert await self.lines(connection, quoted.decode()) == [
+                ("in", 2, told, "MeterValues", b'[2,%b,"MeterValues",%b]' % (quoted, message.payload), None),
+                ("out", 3, told, "MeterValues", b"[3,%b,{}]" % quoted, None),
+            ]
+        request, reply = await self.lines(connection, '"repaired"')
+        assert request[4:] == (
+            b'[2,"repaired","MeterValues",%b]' % original,
+            "repaired: numbers: \N{REPLACEMENT CHARACTER} and more; again",
+        )
+        assert reply[4:] == (b'[3,"repaired",{}]', None)
+        request, reply = await self.lines(connection, '"refused"')
+        assert (request[:2], reply[:2]) == (("in", 2), ("out", 4))
+        assert reply[4] == b'[4,"refused","FormationViolation","\'x\'",{}]'
+        beaten = await self.lines(connection, '"beat"')
+        assert [(line[1], line[3], line[4]) for line in beaten] == [
+            (2, "Heartbeat", beats[0]), (3, None, beats[1]), (4, None, beats[2]),
+        ]  # fmt: skip
+
+    async def test_says_when_each_came(
+        self, connection: asyncpg.Connection, gateway: Gateway, wallboxes: list[str]
+    ) -> None:
+        arrived = [NOW - timedelta(minutes=number, microseconds=7 * number) for number in range(BOXES)]
+        sent = [
+            values(gateway, wallbox, "1", received_at=at.timestamp())
+            for wallbox, at in zip(wallboxes, arrived, strict=True)
+        ]
+        await gateway.send([*sent])
+        await answers(gateway, sent)
+        logged = await connection.fetch("select at from message_log where direction = 'in' order by at desc")
+        stored = await connection.fetch("select received_at from meter_values order by received_at desc")
+        assert [row[0] for row in logged] == [row[0] for row in stored] == arrived
+        assert await connection.fetchval("select bool_and(at > $1) from message_log where direction = 'out'", NOW)
 
 
 async def test_what_is_tried_again_while_it_is_in_hand_is_done_once(

@@ -8,7 +8,7 @@ import pytest
 
 from api.accounting.continuity import MeteredSession, audit_continuity
 from api.accounting.limits import Line, closing_lines
-from api.accounting.metering import read_samples
+from api.accounting.metering import SampledValue, read_samples
 from api.accounting.money import divide_half_even, format_minor, parse_price_e4, parse_scaled
 from api.accounting.ocpi import tariff_from_ocpi, tariff_to_ocpi
 from api.accounting.plausibility import EARLIEST, check_session, is_plausible_time
@@ -232,9 +232,9 @@ class TestSamples:
         assert ignored == {"register_fell": 1}
 
     def test_signed_data_is_not_read(self) -> None:
-        signed = {"value": "7", "format": "SignedData"}
+        signed = SampledValue("7", format="SignedData")
         assert read_samples([signed]).energy_wh is None
-        assert read_samples([signed, {"value": "5", "format": "Raw"}]).energy_wh == 5
+        assert read_samples([signed, SampledValue("5", format="Raw")]).energy_wh == 5
 
     @pytest.mark.parametrize(
         ("value", "unit", "expected"),
@@ -248,7 +248,7 @@ class TestSamples:
         ],
     )
     def test_registers_that_fit(self, value: str, unit: str, expected: int | None) -> None:
-        assert read_samples([{"value": value, "unit": unit}]).energy_wh == expected
+        assert read_samples([SampledValue(value, unit=unit)]).energy_wh == expected
 
 
 class TestPlausibility:

@@ -2,14 +2,19 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.accounting.metering import Reading, read_samples
+from api.accounting.metering import Reading, SampledValue, read_samples
 
 ENERGY = "Energy.Active.Import.Register"
 POWER = "Power.Active.Import"
+
+
+def read(samples: list[dict[str, Any]]) -> Reading:
+    return read_samples(msgspec.convert(samples, list[SampledValue]))
 
 
 @pytest.mark.parametrize(
@@ -28,24 +33,26 @@ POWER = "Power.Active.Import"
         ([{"value": "5", "measurand": "Voltage", "unit": "V"}], Reading(None, None)),
         ([{"value": "5", "unit": "varh"}], Reading(None, None)),
         ([{"value": "1"}, {"value": "2"}], Reading(1, None)),
+        ([{"value": "x"}, {"value": "2"}, {"value": "3", "phase": "L1"}], Reading(2, None)),
+        ([{"value": "5", "unit": None}, {"value": 6, "measurand": POWER}], Reading(None, 6)),
         ([], Reading(None, None)),
     ],
 )
 def test_known_samples(samples: list[dict[str, Any]], reading: Reading) -> None:
-    assert read_samples(samples) == reading
+    assert read(samples) == reading
 
 
 @pytest.mark.parametrize("value", ["", "abc", "NaN", "Infinity", "1e400000", "-1e400000", "9" * 40, None, [], {}])
 def test_an_unreadable_value_is_no_error(value: object) -> None:
-    assert read_samples([{"value": value}]) == Reading(None, None)
+    assert read([{"value": value}]) == Reading(None, None)
 
 
 @given(st.integers(0, 10**15))
 def test_kwh_with_three_decimals_are_exact(energy_wh: int) -> None:
     text = f"{energy_wh // 1000}.{energy_wh % 1000:03d}"
-    assert read_samples([{"value": text, "unit": "kWh"}]).energy_wh == energy_wh
+    assert read([{"value": text, "unit": "kWh"}]).energy_wh == energy_wh
 
 
 @given(st.lists(st.dictionaries(st.sampled_from(["value", "unit", "phase", "measurand", "location"]), st.text())))
 def test_anything_is_read_without_an_error(samples: list[dict[str, Any]]) -> None:
-    assert isinstance(read_samples(samples), Reading)
+    assert isinstance(read(samples), Reading)

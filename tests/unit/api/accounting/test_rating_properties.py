@@ -111,8 +111,8 @@ def test_more_energy_never_costs_less(tariff: Tariff, session: dict[str, Any], f
     """But for the Wh that the rounding of a cut can move to the segment before or after it."""
     least = None if tariff.min_price is None else PriceLimit(tariff.min_price.excl_vat_minor)
     tariff = replace(tariff, min_price=least, max_price=None)
-    power = [replace(s, power_w=11_000) for s in session["samples"]]
-    more = [replace(s, energy_wh=1000 + ((s.energy_wh or 0) - 1000) * factor) for s in power]
+    power = [s._replace(power_w=11_000) for s in session["samples"]]
+    more = [s._replace(energy_wh=1000 + ((s.energy_wh or 0) - 1000) * factor) for s in power]
     stop_wh = 1000 + (session["meter_stop_wh"] - 1000) * factor
     less = rate(tariff, **session | {"samples": power})
     cuts = len(less.segments) - 1

@@ -1,17 +1,13 @@
 """Frames of the message log: byte for byte what went over the wire, and decoded as far as they can be."""
 
-from datetime import UTC, datetime
-
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from api.charge_points.answers import Answer
-from api.charge_points.message_log import conversation, logged, storable
+from api.charge_points.message_log import Conversation, conversation, logged, storable
 from wire.messages import ChargePointCall, LoggedFrame
-
-NOW = datetime(2026, 5, 1, tzinfo=UTC)
 
 
 def call(payload: bytes = b"{}", message_id: str = "1") -> ChargePointCall:
@@ -20,23 +16,22 @@ def call(payload: bytes = b"{}", message_id: str = "1") -> ChargePointCall:
 
 def test_the_payload_stays_as_it_was() -> None:
     payload = b'{ "a" : 1.0, "\\u0061":"\\ud800" }'
-    request, reply = conversation(call(payload), Answer(b'{"status":"Accepted"}'), NOW)
-    assert request.frame == b'[2,"1","Heartbeat",' + payload + b"]"
-    assert reply.frame == b'[3,"1",{"status":"Accepted"}]'
-    assert (request.direction, reply.direction, reply.at) == ("in", "out", NOW)
+    row = conversation(call(payload), Answer(b'{"status":"Accepted"}'))
+    request, reply = b'[2,"1","Heartbeat",' + payload + b"]", b'[3,"1",{"status":"Accepted"}]'
+    assert row == Conversation("cp", 0.0, 1, "1", "Heartbeat", request, None, 3, reply)
 
 
 def test_an_error_has_five_parts() -> None:
-    _, reply = conversation(call(), Answer(error_code="SecurityError", error_description='"x"'), NOW)
-    assert orjson.loads(reply.frame) == [4, "1", "SecurityError", '"x"', {}]
-    assert reply.message_type == 4
+    row = conversation(call(), Answer(error_code="SecurityError", error_description='"x"'))
+    assert orjson.loads(row.reply) == [4, "1", "SecurityError", '"x"', {}]
+    assert row.reply_type == 4
 
 
 @given(st.text())
 def test_any_message_id_gives_a_readable_frame(message_id: str) -> None:
-    request, _ = conversation(call(message_id=message_id), Answer(), NOW)
-    assert orjson.loads(request.frame)[1] == message_id
-    assert request.message_id == storable(message_id)
+    row = conversation(call(message_id=message_id), Answer())
+    assert [orjson.loads(frame)[1] for frame in (row.request, row.reply)] == [message_id] * 2
+    assert row.message_id == storable(message_id)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +49,11 @@ def test_any_message_id_gives_a_readable_frame(message_id: str) -> None:
     ],
 )
 def test_frames_are_decoded_as_far_as_they_go(frame: bytes, expected: tuple[object, ...]) -> None:
-    (row,) = logged([LoggedFrame("cp", 1, 0.0, "in", frame)])
+    row = logged(LoggedFrame("cp", 1, 0.0, "in", frame))
     assert (row.message_type, row.message_id, row.action) == expected
     assert row.frame == frame
 
 
 @given(st.binary(max_size=100))
 def test_no_frame_is_too_strange(frame: bytes) -> None:
-    assert logged([LoggedFrame("cp", 1, 0.0, "in", frame)])[0].frame == frame
+    assert logged(LoggedFrame("cp", 1, 0.0, "in", frame)).frame == frame
