@@ -7,7 +7,7 @@ anybody does. Who owns them never leaves this module.
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
-from math import asin, cos, degrees, radians, sin
+from math import asin, ceil, cos, degrees, radians, sin, sqrt
 from typing import Any, Final
 from uuid import UUID
 
@@ -98,8 +98,13 @@ async def find_connectors(
         while len(rows := await found(area.within(radius_m), among_few=False)) <= paging.limit:
             if radius_m >= area.radius_m:
                 break
-            radius_m = min(2 * radius_m + 1, area.radius_m)
+            radius_m = min(_wider_m(radius_m, len(rows), paging.limit + 1), area.radius_m)
     return cut(rows, paging, lambda row: [row.distance_m, row.charge_point_id, row.connector_id])
+
+
+def _wider_m(radius_m: int, found: int, wanted: int) -> int:
+    """Where half as much again as is wanted would be found if it were as dense as here; twice as far at most."""
+    return ceil(radius_m * min(2.0, sqrt(1.5 * wanted / max(found, 1))) + 1)
 
 
 async def _first_radius_m(connection: asyncpg.Connection, area: Area, after_m: Any) -> int:  # noqa: ANN401 - a number or None
