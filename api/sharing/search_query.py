@@ -120,16 +120,21 @@ def _near(*, among_few: bool) -> Select[Any]:
             or_(after.is_(None), tuple_(distance, charge_points.c.id, specs.c.connector_id) > last),
             *_wishes(),
             found.c.access.is_not(None),
-            *([select(func.count()).select_from(place).scalar_subquery() < FEW] if among_few else []),
         )
     )
 
 
 def _places(*, among_few: bool) -> FromClause:
-    """What lies in the box, or of many the first that come."""
+    """What lies in the box, nearest first, so that no more are looked at than a page takes; with `among_few` nothing
+    where places are many.
+    """
     columns = (locations.c.id, locations.c.name, *(locations.c[name] for name in PLACED))
     query = select(*columns, _distance_m().label("distance_m")).where(locations.c.deleted_at.is_(None), _is_in_a_box())
-    return query.limit(FEW).cte("place") if among_few else query.subquery("place")
+    some = query.limit(FEW).cte("some") if among_few else query.subquery("some")
+    nearest = select(some).order_by(some.c.distance_m)
+    if among_few:
+        nearest = nearest.where(select(func.count()).select_from(some).scalar_subquery() < FEW)
+    return nearest.subquery("place")
 
 
 def _wishes() -> list[ColumnElement[bool]]:
@@ -181,8 +186,8 @@ def _distance_m() -> ColumnElement[int]:
     return cast(func.round(metres), BigInteger)
 
 
-FEW: Final = 200
-"""Places: so many are as quickly looked at as a page is made."""
+FEW: Final = 1000
+"""Places: so many are as quickly put in their order as a page is made."""
 PLACE: Final = """
 select from locations where deleted_at is null
     and point(locations.longitude::double precision, locations.latitude::double precision) <@ w.{box} limit {few}

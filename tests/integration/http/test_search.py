@@ -233,7 +233,7 @@ async def test_where_places_are_many_the_pages_are_those_of_the_whole_circle(
 ) -> None:
     now = datetime.now(UTC)
     dense, at_an_edge, small, empty = (
-        Area(*at) for at in ((50, 14.4, 30), (49.5, 13, 50), (50.2, 15, 0.5), (10, 10, 99))
+        Area(*at) for at in ((50, 14.4, 30), (49.5, 13, 80), (50.2, 15, 0.5), (10, 10, 99))
     )
     for area in (dense, at_an_edge, small, empty):
         query, values = prepare(stranger.user_id, area, Wanted(), (None, None, None, 100_000), now)
