@@ -124,7 +124,7 @@ class RateLimits:
 
     async def forgive(self, rule: Rule, who: str) -> None:
         """Forgets what was counted of `rule` for `who`."""
-        if self._is_shared():
+        if rule.items and self._is_shared():
             try:
                 await self._redis.delete(*(self._key(item, rule.name, who) for item in rule.items))
             except (RedisError, OSError) as error:

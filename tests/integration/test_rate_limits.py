@@ -76,3 +76,11 @@ async def test_what_does_not_count_any_more_is_gone(limits: RateLimits, redis_ur
     async with Redis.from_url(redis_url) as redis:
         [key] = [key async for key in redis.scan_iter(f"{redis_prefix}limits:*")]
         assert 0 < await redis.pttl(key) <= 2000
+
+
+async def test_a_limit_that_is_off_stops_no_counting(limits: RateLimits, redis_url: str, redis_prefix: str) -> None:
+    off, once = make_rule("off", "off"), make_rule("once", "1/hour")
+    await limits.forgive(off, "a")
+    assert await limits.allows((off, "a"), (once, "a"), (off, "a"))
+    async with Redis.from_url(redis_url) as redis:
+        assert [key async for key in redis.scan_iter(f"{redis_prefix}limits:*")], "not in Redis, so by each for itself"

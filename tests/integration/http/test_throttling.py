@@ -97,6 +97,24 @@ async def test_requests_are_limited_but_health_is_not(
         assert other == (429 if "rate_limit_address" in changes else 200)
 
 
+async def test_tokens_are_guessed_only_so_often_and_those_of_others_do_not_count(
+    database: DatabaseUrls, redis_url: str, redis_prefix: str
+) -> None:
+    changes = {"rate_limit_address": "6/hour", "rate_limit_account": "2/hour"}
+    async with open_site(database, make_settings(database, redis_url, redis_prefix, **changes)) as site:
+        person = await site.person()
+        assert (await person.http.get("/me")).status_code == 200
+        token = person.http.headers["Authorization"]
+        client = site.client()
+        guessed = [
+            await client.get("/me", headers={"Authorization": f"{token[:-2]}{number}"}) for number in range(10, 13)
+        ]
+        assert [each.status_code for each in guessed] == [401] * 3
+        found = [(await person.http.get("/me")).status_code for _ in range(2)]
+        assert found == [200, 429], "once more for the account, whatever others guess"
+        assert (await client.get("/me", headers={"Authorization": "Bearer x"})).status_code == 429
+
+
 async def test_while_redis_is_away_each_process_counts_for_itself(database: DatabaseUrls, redis_prefix: str) -> None:
     settings = make_settings(database, f"redis://127.0.0.1:{free_port()}/0", redis_prefix, **TIGHT)
     async with open_site(database, settings) as site:
