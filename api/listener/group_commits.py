@@ -36,9 +36,6 @@ TOGETHER: Final[dict[str, Handlers]] = {
 """Of these, some of what is asked is asked once for all."""
 MOST: Final = 50
 """In one group: the first of them waits for the last."""
-PLAN_ONCE: Final = "set local plan_cache_mode = force_generic_plan"
-"""Else PostgreSQL plans what is asked for a few calls anew each time, 0.5 ms for who may charge alone: the plan that it
-could keep is for arrays of ten, which looks dearer."""
 
 
 def is_grouped(call: ChargePointCall) -> bool:
@@ -72,7 +69,6 @@ class GroupCommits:
 
     async def _attempt(self, wanted: Sequence[ChargePointCall], now: datetime) -> list[tuple[ChargePointCall, Answer]]:
         async def work(connection: asyncpg.Connection) -> list[tuple[ChargePointCall, Answer]]:
-            await connection.execute(PLAN_ONCE)
             free = await _not_locked(connection, wanted)
             answered = await _handle(connection, free, now)
             if answered:
