@@ -62,7 +62,7 @@ class WebSocket(asyncio.Protocol):
         self._answers_pings = False
         self._received_at = self._pinged_at = self._loop.time()
         self._window_at, self._window_frames = 0.0, 0
-        self._paused = self._closing = self._ended = self._flushes_soon = False
+        self._paused = self._closing = self._ended = False
 
     # --- what a subclass does ---
 
@@ -140,14 +140,13 @@ class WebSocket(asyncio.Protocol):
         if not self.is_open:
             self.flush()
             return
+        is_due = bool(self._unwritten)
         self._unwritten += self._protocol.data_to_send()
-        if self._unwritten and not self._flushes_soon:
-            self._flushes_soon = True
+        if self._unwritten and not is_due:
             self._loop.call_soon(self.flush)
 
     def flush(self) -> None:
         """Writes what was sent."""
-        self._flushes_soon = False
         if self._transport is None:
             return
         written, self._unwritten = self._unwritten, []
