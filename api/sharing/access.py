@@ -11,7 +11,21 @@ from typing import Any, Final
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy import ColumnElement, FromClause, Row, and_, case, exists, func, literal, null, or_, select, union_all
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    null,
+    or_,
+    select,
+    union_all,
+)
 
 from api.errors import NotAllowed
 from api.identity.caller import Caller
@@ -73,10 +87,7 @@ def shared_with(user_id: UUID, now: datetime) -> ColumnElement[bool]:
     granted, PostgreSQL would read them all.
     """
     standing = select(grants.c.charge_point_id, grants.c.location_id).where(is_standing(now))
-    of_group = standing.join(group_members, group_members.c.group_id == grants.c.group_id)
-    mine = union_all(
-        standing.where(grants.c.user_id == user_id), of_group.where(group_members.c.user_id == user_id)
-    ).cte()
+    mine = union_all(*given_to(standing, user_id)).cte()
     there = charge_points.alias("there")
     at_location = select(there.c.id).join(mine, mine.c.location_id == there.c.location_id)
     granted = select(mine.c.charge_point_id).union(at_location)
@@ -102,6 +113,15 @@ def is_given_to(user_id: UUID) -> ColumnElement[bool]:
     """Whether a row of `grants` is this person's, by name or as a member of a group."""
     mine = select(group_members.c.group_id).where(group_members.c.user_id == user_id)
     return or_(grants.c.user_id == user_id, grants.c.group_id.in_(mine))
+
+
+def given_to(some: Select[Any], user_id: UUID) -> list[Select[Any]]:
+    """The rows of a query of `grants` for which `is_given_to` holds, as two disjoint ones: by name, and by a group.
+
+    Each begins with what is this person's; with the OR of both PostgreSQL would ask of every grant there is.
+    """
+    of_group = some.join(group_members, group_members.c.group_id == grants.c.group_id)
+    return [some.where(grants.c.user_id == user_id), of_group.where(group_members.c.user_id == user_id)]
 
 
 def covers() -> ColumnElement[bool]:

@@ -18,8 +18,8 @@ from api.errors import Conflict, Invalid, NotFound
 from api.identity.caller import Caller
 from api.paging import Listing, PageRequest, Window
 from api.prepared import slot
-from api.schema import charge_points, grants, group_members, groups, handovers, locations, users
-from api.sharing.access import any_caller, is_given_to
+from api.schema import charge_points, grants, groups, handovers, locations, users
+from api.sharing.access import any_caller, given_to, is_given_to
 
 PERSON: Final = "person"
 INVITATION: Final = "invitation"
@@ -121,9 +121,7 @@ async def list_received(
 
 @cache
 def _received() -> Listing:
-    user_id = slot("user_id", UUID)
-    of_group = KEYS.join(group_members, group_members.c.group_id == grants.c.group_id)
-    return _listing([KEYS.where(grants.c.user_id == user_id), of_group.where(group_members.c.user_id == user_id)])
+    return _listing(given_to(KEYS, slot("user_id", UUID)))
 
 
 def _listing(parts: Sequence[Select[Any]]) -> Listing:
