@@ -156,6 +156,7 @@ class Stack:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                start_new_session=True,  # to the scheduler a group of its own, as a container is
                 preexec_fn=tether(signal.SIGTERM),  # noqa: PLW1509 - only a system call, from the main thread
             )
         self._ending.callback(_end, process)

@@ -28,7 +28,7 @@ from api.identity.caller import CurrentCaller
 from api.identity.once import Once
 from api.paging import Paging
 from api.problems import problem_docs
-from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Reading, Transaction
+from api.request import CurrentBus, CurrentDatabase, CurrentSettings, Now, Transaction
 from api.sharing.access import GUEST, find_visible
 from api.tariffs.operations import set_own_price
 
@@ -71,14 +71,15 @@ async def create_charge_point(
 async def list_charge_points(
     *,
     caller: CurrentCaller,
-    reading: Reading,
+    database: CurrentDatabase,
     bus: CurrentBus,
     settings: CurrentSettings,
     paging: Paging,
     now: Now,
 ) -> ChargePointPage:
     """The caller's own charge points and those shared with them, newest first."""
-    rows, cursor = await operations.list_visible(reading, caller, now, paging)
+    async with database.reading() as reading:
+        rows, cursor = await operations.list_visible(reading, caller, now, paging)
     online = await gateways.online(bus, [row.id for row in rows])
     items = [describe(row, online[row.id], settings.public_ocpp_url) for row in rows]
     return ChargePointPage(items=items, next_cursor=cursor)
@@ -149,13 +150,14 @@ async def delete_charge_point(
 
 @router.get("/{charge_point_id}/connectors", summary="List connectors", responses=problem_docs(NotFound))
 async def list_connectors(
-    *, charge_point_id: UUID, caller: CurrentCaller, reading: Reading, bus: CurrentBus, now: Now
+    *, charge_point_id: UUID, caller: CurrentCaller, database: CurrentDatabase, bus: CurrentBus, now: Now
 ) -> ConnectorList:
     """Each connector's last status, its running transaction, and what it delivers now."""
-    charge_point = await find_visible(reading, caller, charge_point_id, now)
-    statuses = {row.connector_id: row for row in await operations.list_connectors(reading, charge_point_id)}
-    running = await operations.running_transactions(reading, caller, charge_point)
-    specs = await connector_specs.read_all(reading, charge_point_id)
+    async with database.reading() as reading:
+        charge_point = await find_visible(reading, caller, charge_point_id, now)
+        statuses = {row.connector_id: row for row in await operations.list_connectors(reading, charge_point_id)}
+        running = await operations.running_transactions(reading, caller, charge_point)
+        specs = await connector_specs.read_all(reading, charge_point_id)
     live = (await gateways.live_state(bus, charge_point_id)).connectors
     items = [
         _connector(each, statuses.get(each), live.get(each, LiveConnector()), running.get(each), specs.get(each))

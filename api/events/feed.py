@@ -62,7 +62,7 @@ class Feed:
         Raises:
             DatabaseAway: PostgreSQL does not answer.
         """
-        async with self._replays, self._database.reading() as connection:
+        async with self._replays, self._database.long_reading() as connection:
             events = await history.read_missed(connection, after, until)
             if events is None:
                 return None

@@ -250,7 +250,7 @@ async def read_statement_csv(
 ) -> Response:
     """The same as a table for spreadsheets, UTF-8. Texts that would be formulas begin with an apostrophe."""
     begins, ends = _bounds(month, now)
-    async with database.reading() as connection:
+    async with database.long_reading() as connection:
         await operations.find_account(connection, caller, account_id)
         sections = await operations.read_statement(connection, account_id, begins, ends)
     name = f"statement-{begins:%Y-%m}.csv"
@@ -275,7 +275,7 @@ async def read_statement_pdf(
 ) -> Response:
     """The same to print, in Czech or English. A month of more than 2000 transfers is to be read as CSV."""
     begins, ends = _bounds(month, now)
-    async with database.reading() as connection:
+    async with database.long_reading() as connection:
         account = await operations.find_account(connection, caller, account_id)
         holder = await operations.read_holder(connection, account)
         sections = await operations.read_statement(connection, account_id, begins, ends, entries.MOST_PRINTED)

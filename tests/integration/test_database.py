@@ -1,18 +1,20 @@
-"""Connections for what is only read: they go back to the pool whatever happens, and broken ones are replaced."""
+"""Connections for what is only read: taken in turn, given back whatever happens, and replaced where they broke."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any, Final
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
 
-from api.database import Database, make_engine
+from api.database import READS_AT_ONCE, Database, make_engine
 from api.errors import DatabaseAway
 from api.settings import Settings
 from standalone.databases import DatabaseUrls
 
-SIZE = 2
+SIZE = READS_AT_ONCE + 1
 
 
 @pytest.fixture
@@ -30,7 +32,13 @@ async def own_process(served: Database) -> int:
 
 
 async def test_who_comes_when_all_are_taken_waits(served: Database) -> None:
-    assert len(set(await asyncio.gather(*(own_process(served) for _ in range(10 * SIZE))))) == SIZE
+    assert len(set(await asyncio.gather(*(own_process(served) for _ in range(10 * SIZE))))) == READS_AT_ONCE
+    async with AsyncExitStack() as held:
+        connections = [await held.enter_async_context(served.long_reading()) for _ in range(SIZE)]
+        waiting = asyncio.create_task(own_process(served))
+        seen = {await connection.fetchval("select pg_backend_pid()") for connection in connections}
+        assert not waiting.done()
+    assert await waiting in seen
 
 
 async def test_one_that_breaks_in_the_middle_is_replaced(served: Database) -> None:
@@ -59,3 +67,55 @@ async def test_what_fails_or_is_given_up_keeps_no_connection(served: Database) -
             await asyncio.wait_for(sleep(), timeout=0.05)
     async with asyncio.timeout(30):
         assert await asyncio.gather(*(own_process(served) for _ in range(2 * SIZE)))
+
+
+Way = Callable[[Database], AbstractAsyncContextManager[Any]]
+WAYS: Final = {
+    "transaction": (Database.transaction, SIZE),
+    "short": (Database.reading, READS_AT_ONCE),
+    "long": (Database.long_reading, SIZE),
+}
+each_way = pytest.mark.parametrize(("way", "most"), WAYS.values(), ids=WAYS.keys())
+
+
+async def take(served: Database, held: AsyncExitStack, way: Way, count: int) -> None:
+    for _ in range(count):
+        await held.enter_async_context(way(served))
+
+
+@each_way
+async def test_who_waits_comes_in_turn(served: Database, way: Way, most: int) -> None:
+    came: list[int] = []
+
+    async def come(number: int) -> None:
+        async with way(served):
+            came.append(number)
+
+    async with asyncio.timeout(30), asyncio.TaskGroup() as group, AsyncExitStack() as held:
+        await take(served, held, way, most - 1)
+        held.push_async_callback(come, 20)  # in the moment in which the first one is given back
+        await take(served, held, way, 1)
+        waiting = [group.create_task(come(number)) for number in range(20)]
+        await asyncio.sleep(0)
+        waiting[5].cancel()
+    assert came == [number for number in range(21) if number != 5]
+
+
+@each_way
+async def test_who_waits_too_long_is_told_so(served: Database, way: Way, most: int) -> None:
+    async with asyncio.timeout(30), AsyncExitStack() as held:
+        await take(served, held, way, most)
+        with pytest.raises(DatabaseAway):
+            async with way(served):
+                pass
+    async with way(served):
+        pass
+
+
+async def test_short_reads_leave_connections_to_others(served: Database) -> None:
+    async with asyncio.timeout(30), AsyncExitStack() as held:
+        await take(served, held, Database.reading, READS_AT_ONCE)
+        async with served.long_reading() as connection:
+            assert await connection.fetchval("select 1") == 1
+    async with asyncio.timeout(30), served.long_reading(), AsyncExitStack() as held:
+        await take(served, held, Database.reading, READS_AT_ONCE)
