@@ -22,7 +22,6 @@ MAX_UNSENT_BYTES: Final = 1024 * 1024
 """What the peer has not read yet; a socket with more is cut."""
 MAX_FRAMES_PER_S: Final = 1000
 """Beyond it the socket is not read until a second is over: far above any charge point, far below a core."""
-PING: Final = Frame(Opcode.PING, b"").serialize(mask=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,12 +213,12 @@ class WebSocket(asyncio.Protocol):
         if now > self._silent_at and not self._paused:
             self.close(CloseCode.INTERNAL_ERROR, "no sign of life")
             self.flush()
-            return
-        if now - self._pinged_at >= self._limits.ping_s:
+        elif now - self._pinged_at >= self._limits.ping_s:
             self._pinged_at = now
-            self._unwritten.append(PING)
+            self._protocol.send_ping(b"")
             self.flush()
-        self._look_later()
+        if self.is_open:
+            self._look_later()
 
     # --- asyncio.Protocol ---
 
