@@ -43,7 +43,7 @@ def sizes_of(asked: argparse.Namespace) -> Sizes:
         seconds=asked.seconds or (1.0 if quick else 4.0),
         open_connections=200 if quick else 1_000,
         storm_connections=storm,
-        idle_seconds=3.0 if quick else 20.0,
+        idle_seconds=3.0 if quick else 60.0,
         workers=asked.workers,
     )
 

@@ -24,7 +24,7 @@ from websockets.typing import Subprotocol
 
 from ocpp_gateway.frames import MAX_FRAME_BYTES
 from ocpp_gateway.handshake import SUBPROTOCOL
-from ocpp_gateway.websocket import Limits, WebSocket
+from ocpp_gateway.websocket import Limits, Rounds, WebSocket
 
 NOW: Final = "2026-01-01T00:00:00Z"
 ANSWERS: Final[dict[str, dict[str, Any]]] = {
@@ -113,7 +113,8 @@ async def serve_shell(port: int) -> None:
     """As the gateway listens."""
     limits = Limits(handshake_s=10, close_s=5, ping_s=30, silence_pings=2.5, max_frame_bytes=MAX_FRAME_BYTES,
                     subprotocol=SUBPROTOCOL)  # fmt: skip
-    server = await asyncio.get_running_loop().create_server(lambda: Shell(limits), "127.0.0.1", port, backlog=4096)
+    rounds = Rounds(limits)
+    server = await asyncio.get_running_loop().create_server(lambda: Shell(rounds), "127.0.0.1", port, backlog=4096)
     await server.serve_forever()
 
 

@@ -28,7 +28,7 @@ from ocpp_gateway.remarks import Remarks
 from ocpp_gateway.settings import Settings
 from ocpp_gateway.timing import Timing
 from ocpp_gateway.tolerance import Judged
-from ocpp_gateway.websocket import Limits, WebSocket
+from ocpp_gateway.websocket import Limits, Rounds, WebSocket
 from wire.messages import (
     CallOutcome,
     ChargePointCall,
@@ -65,13 +65,12 @@ class Services:
     metrics: Metrics
     sockets: "set[Connection]" = field(default_factory=set)
     draining: bool = False
-    limits: Limits = field(init=False)
-    """Of each socket."""
+    rounds: Rounds = field(init=False)
     knocks: Knocks = field(init=False)
 
     def __post_init__(self) -> None:
         self.knocks = Knocks(self.settings.gateway_handshakes_per_minute)
-        self.limits = Limits(
+        limits = Limits(
             handshake_s=self.timing.handshake_s,
             close_s=self.timing.close_s,
             ping_s=self.settings.gateway_ping_interval_s,
@@ -79,6 +78,7 @@ class Services:
             max_frame_bytes=MAX_FRAME_BYTES,
             subprotocol=handshake.SUBPROTOCOL,
         )
+        self.rounds = Rounds(limits)
 
     @property
     def can_ask(self) -> bool:
@@ -95,7 +95,7 @@ class Connection(WebSocket):
     """`epoch` is 0 and `session` None until the api has let it in."""
 
     def __init__(self, services: Services) -> None:
-        super().__init__(services.limits)
+        super().__init__(services.rounds)
         self.charge_point_id = ""
         self.identity = ""
         self.address = ""
@@ -195,7 +195,7 @@ class Connection(WebSocket):
             return
         timeout_s = self._services.timing.command_s
         self.session = rpc.Session(outcome.registration, outcome.quirks, command_timeout_s=timeout_s)
-        self.patience_s = outcome.heartbeat_interval_s
+        self.be_patient(outcome.heartbeat_interval_s)
         self.accept()
         self._services.metrics.handshakes.labels("accepted").inc()
         log.info("connected", identity=self.identity, charge_point_id=self.charge_point_id, epoch=self.epoch)
@@ -271,7 +271,8 @@ class Connection(WebSocket):
         if self.session is None or not self.is_open:
             return
         if isinstance(outcome, CallOutcome):
-            self.patience_s = outcome.heartbeat_interval_s or self.patience_s
+            if outcome.heartbeat_interval_s:
+                self.be_patient(outcome.heartbeat_interval_s)
             self._carry_out(self.session.answered(outcome, time.time()))
             self.read_on()
         else:
@@ -306,7 +307,8 @@ class Connection(WebSocket):
             self.session.registration = message.registration or self.session.registration
             if message.quirks is not None:
                 self.session.quirks = frozenset(message.quirks)
-            self.patience_s = message.heartbeat_interval_s or self.patience_s
+            if message.heartbeat_interval_s:
+                self.be_patient(message.heartbeat_interval_s)
 
     def supersede(self) -> None:
         """A newer connection of the same charge point is there."""

@@ -18,22 +18,24 @@ from wire.messages import Superseded
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 200
+BATCH: Final = 500
 """Claims in one script call, so that none blocks Redis for long."""
 
 CLAIM: Final = """
 local answers = {}
 for index, claim in ipairs(cmsgpack.unpack(ARGV[1])) do
-  local key, epoch, since = claim[1], claim[2], claim[3]
+  local key, epoch, since = ARGV[4] .. claim[1], claim[2], claim[3]
   local stored = redis.call('HMGET', key, 'epoch', 'gateway')
-  local held = tonumber(stored[1] or '-1')
+  local held, holder = tonumber(stored[1] or '-1'), stored[2]
   if held > epoch then
     answers[#answers + 1] = {index, 'newer'}
   else
-    if held < epoch and stored[2] and stored[2] ~= ARGV[2] then
-      answers[#answers + 1] = {index, stored[2]}
+    if held < epoch and holder and holder ~= ARGV[2] then
+      answers[#answers + 1] = {index, holder}
     end
-    redis.call('HSET', key, 'gateway', ARGV[2], 'epoch', epoch, 'since', since)
+    if held < epoch or holder ~= ARGV[2] then
+      redis.call('HSET', key, 'gateway', ARGV[2], 'epoch', epoch, 'since', since)
+    end
     redis.call('PEXPIRE', key, ARGV[3])
   end
 end
@@ -42,8 +44,8 @@ return answers
 """Writes each claim unless a newer one stands. Answers the place of each that is not simply so, from 1, with 'newer' or
 the gateway that held an older one.
 
-The claims are one argument, and most have no answer: redis-py takes about a microsecond for every argument and answer,
-and all claims of a gateway are written every few seconds.
+All claims of a gateway are written every few seconds, so that they are one argument, short, and most without an answer:
+redis-py takes about a microsecond for every argument and answer. One that stands as it is gets its time only.
 """
 
 RELEASE: Final = """
@@ -143,10 +145,9 @@ class Registry:
     async def _write_claims(self, connections: list[LiveConnection]) -> None:
         if not connections:
             return
-        key = self._bus.channels.connection
-        claims = [(key(each.charge_point_id), each.epoch, each.since) for each in connections]
-        ttl_ms = int(self._timing.registry_ttl_s * 1000)
-        answers = await self._claim(args=[msgspec.msgpack.encode(claims), self._bus.gateway_id, ttl_ms])
+        claims = msgspec.msgpack.encode([(each.charge_point_id, each.epoch, each.since) for each in connections])
+        ttl_ms, prefix = int(self._timing.registry_ttl_s * 1000), self._bus.channels.connection("")
+        answers = await self._claim(args=[claims, self._bus.gateway_id, ttl_ms, prefix])
         for place, answer in answers:
             self._act_on(connections[place - 1], answer.decode())
 

@@ -196,16 +196,9 @@ class Gateway:
         self._forwarding.members(channels)
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
-        slow_s = min(1.0, self._settings.gateway_ping_interval_s / 5)
-        slow_at = loop.time()
         while True:
             await asyncio.sleep(self._timing.tick_s)
             self._forwarding.tick()
-            if (now := loop.time()) >= slow_at:
-                slow_at = now + slow_s
-                for connection in list(self._services.sockets):
-                    connection.tick(now)
 
     def _run(self, part: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(part)

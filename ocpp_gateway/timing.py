@@ -35,6 +35,6 @@ class Timing:
     drain_s: float = 5.0
     """How long a stopping gateway waits for the CALLs that are with the api."""
     tick_s: float = 0.1
-    """The grain of attempts, deadlines, pings and idle checks."""
+    """The grain of attempts and deadlines."""
     silence_pings: float = 2.5
     """A link is silent after this many ping (or heartbeat) intervals without a byte; never at one exactly."""

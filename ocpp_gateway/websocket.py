@@ -6,6 +6,7 @@ Everything happens in callbacks of the event loop: no task, queue or lock per so
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import floor
 from typing import Final, cast
 
 import structlog
@@ -35,6 +36,37 @@ class Limits:
     subprotocol: str
 
 
+class Rounds:
+    """What sockets share: their limits, and looks at each when it is due, at all that are due in a second together.
+
+    Between a ping and the next a quiet socket costs nothing; pings that leave together share a wake-up.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self._grain_s = min(1.0, limits.ping_s / 5)
+        self._loop = asyncio.get_running_loop()
+        self._rounds: dict[int, set[WebSocket]] = {}
+
+    def join(self, socket: "WebSocket", due_at: float) -> "set[WebSocket]":
+        """The first round after `due_at`; who wants to leave it discards itself."""
+        number = floor(due_at / self._grain_s) + 1
+        if number not in self._rounds:
+            self._rounds[number] = set()
+            self._loop.call_later(number * self._grain_s - self._loop.time(), self._look, number)
+        self._rounds[number].add(socket)
+        return self._rounds[number]
+
+    def _look(self, number: int) -> None:
+        for socket in list(self._rounds.pop(number)):
+            try:
+                socket.look()
+            except Exception:
+                # A fault of ours at one socket is no reason to leave the others of its round unwatched.
+                log.exception("socket not looked at")
+                socket.abort()
+
+
 class WebSocket(asyncio.Protocol):
     """Calls `on_request`, `on_text` and `on_end` (once); takes `accept`, `refuse`, `send_text` and `close`.
 
@@ -42,18 +74,19 @@ class WebSocket(asyncio.Protocol):
     `flush_soon`.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, rounds: Rounds) -> None:
         self.is_open = False
         """From `accept` to the first sign of an end."""
-        self.patience_s = limits.ping_s
-        """Of a peer that has never answered a ping (see `tick`)."""
-        self._limits = limits
+        self._rounds = rounds
+        self._round: set[WebSocket] | None = None
+        """In which it is looked at next."""
+        self._patience_s = self._limits.ping_s
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._protocol = ServerProtocol(
-            subprotocols=[Subprotocol(limits.subprotocol)],
+            subprotocols=[Subprotocol(self._limits.subprotocol)],
             select_subprotocol=_select_subprotocol,
-            max_size=limits.max_frame_bytes,
+            max_size=self._limits.max_frame_bytes,
         )
         self._response: Response | None = None
         self._fragments: bytearray | None = None
@@ -104,6 +137,7 @@ class WebSocket(asyncio.Protocol):
             self._response = None
             self.is_open = True
             self._stop_timer()
+            self._look_later()
             self._resume()
 
     def refuse(self, status: int, text: str, headers: Iterable[tuple[str, str]] = ()) -> None:
@@ -165,22 +199,26 @@ class WebSocket(asyncio.Protocol):
         if self._ended or (self.is_open and self.wants_more()):
             self._resume()
 
-    def tick(self, now: float) -> None:
-        """Pings in time, and ends a link without a sign of life; `now` is the event loop's.
+    def be_patient(self, patience_s: float) -> None:
+        """Of a peer that never answered a ping, this (its heartbeat interval) counts where it is longer than ours."""
+        self._patience_s = patience_s
+        if self.is_open:
+            self._look_later()
 
-        A peer that has shown that it answers pings is silent after a multiple of the ping interval; of one that never
-        did, `patience_s` (its heartbeat interval) counts where that is longer.
-        """
+    def look(self) -> None:
+        """Pings in time, and ends a link without a sign of life."""
         if not self.is_open:
             return
-        patience_s = self._limits.ping_s if self._answers_pings else max(self._limits.ping_s, self.patience_s)
-        if not self._paused and now - self._received_at > patience_s * self._limits.silence_pings:
+        now = self._loop.time()
+        if now > self._silent_at and not self._paused:
             self.close(CloseCode.INTERNAL_ERROR, "no sign of life")
             self.flush()
         elif now - self._pinged_at >= self._limits.ping_s:
             self._pinged_at = now
             self._protocol.send_ping(b"")
             self.flush()
+        if self.is_open:
+            self._look_later()
 
     # --- asyncio.Protocol ---
 
@@ -222,6 +260,26 @@ class WebSocket(asyncio.Protocol):
         self._end("connection lost", 0)
 
     # --- private ---
+
+    @property
+    def _limits(self) -> Limits:
+        return self._rounds.limits
+
+    @property
+    def _silent_at(self) -> float:
+        """When a multiple of the ping interval is over without a sign of life (see `be_patient`)."""
+        patience_s = self._limits.ping_s if self._answers_pings else max(self._limits.ping_s, self._patience_s)
+        return self._received_at + patience_s * self._limits.silence_pings
+
+    def _look_later(self) -> None:
+        due_at = min(self._pinged_at + self._limits.ping_s, self._silent_at)
+        self._leave_round()
+        self._round = self._rounds.join(self, max(due_at, self._loop.time()))
+
+    def _leave_round(self) -> None:
+        if self._round is not None:
+            self._round.discard(self)
+            self._round = None
 
     def _on_opening(self, request: Request) -> None:
         response = self._protocol.accept(request)
@@ -280,6 +338,7 @@ class WebSocket(asyncio.Protocol):
     def _end(self, reason: str, code: int) -> None:
         if not self._ended:
             self._ended, self.is_open = True, False
+            self._leave_round()
             self.on_end(reason, code)
 
     def _stop_timer(self) -> None:

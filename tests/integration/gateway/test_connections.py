@@ -1,15 +1,19 @@
 """Connections of one charge point against each other and against time: take-over, epochs, pings, silence."""
 
 import asyncio
+import gc
+import weakref
 from contextlib import suppress
 from dataclasses import replace
 
 from websockets.frames import Frame, Opcode
 
+from ocpp_gateway.connection import Connection
+from tests.harness.stack import eventually
 from tests.integration.gateway.api_side import KEY, WAIT_S, ApiSide
 from tests.integration.gateway.conftest import PATIENT, QUICK, Start
 from tests.integration.gateway.wallbox import METER_VALUES, opening_request, wallbox
-from wire.messages import Disconnected
+from wire.messages import ChargePointChanged, Disconnected
 
 PING = b"\x89\x00"
 PONG = b"\x8a\x80\x00\x00\x00\x00"
@@ -132,3 +136,40 @@ class TestSilence:
         await writer.wait_closed()
         ended = await api.wait_for(Disconnected)
         assert "no sign of life" in ended.reason
+
+    async def test_the_heartbeat_interval_of_who_answers_no_ping_may_change(
+        self, api: ApiSide, start_gateway: Start
+    ) -> None:
+        """Until then ten minutes of silence are allowed, whatever pings are left unanswered."""
+        running = await start_gateway(ping_s=0.2)
+        api.heartbeat_interval_s = 600
+        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
+        writer.write(opening_request())
+        async with asyncio.timeout(WAIT_S):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            for _ in range(5):
+                assert await reader.readexactly(2) == PING
+            assert running.gateway is not None
+            inbox = api.channels.gateway_inbox(running.gateway.id)
+            await api.send(inbox, ChargePointChanged("id-CP1", heartbeat_interval_s=1))
+            assert (await reader.read()).endswith(b"\x88\x11\x03\xf3no sign of life")
+        writer.close()
+        await writer.wait_closed()
+
+
+class TestTheEnd:
+    """Whose link is over is let go of at once."""
+
+    async def test_nothing_holds_a_socket_until_its_next_ping(self, api: ApiSide, start_gateway: Start) -> None:
+        running = await start_gateway(ping_s=3600)
+        assert running.gateway is not None
+        async with wallbox(running.port):
+            await api.holder("id-CP1")
+            open_here = (each for each in gc.get_objects() if type(each) is Connection and each.is_open)
+            (socket,) = map(weakref.ref, open_here)
+
+        async def is_gone() -> bool:
+            gc.collect()
+            return socket() is None
+
+        await eventually(is_gone, "the connection to be let go of", WAIT_S)
