@@ -68,7 +68,7 @@ def _page(bounds: str, direction: str, rows: int) -> str:
 
 
 def _booked(side: str) -> str:
-    """What account $1 has on one side of what is not kept, by currency; `within` of it the month."""
+    """What account $1 has on one side after the day that is `known`, by currency; `within` of it the month."""
     return f"""
     select currency, sum(amount_minor) as booked,
         coalesce(sum(amount_minor) filter (where booked_on >= $2), 0) as within
@@ -76,7 +76,7 @@ def _booked(side: str) -> str:
 
 
 def _passed(side: str) -> str:
-    """The same of what comes before the page."""
+    """The same after the day that is known of what has `passed`, and before the page."""
     return f"""
     select currency, sum(amount_minor) as booked
     from transfers where {side} = $1 and booked_on > (select day from passed) and booked_on < $3

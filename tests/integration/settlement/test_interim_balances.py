@@ -87,7 +87,7 @@ class Ledger:
     def plain(self, account: uuid.UUID, month: date, passed: int = 0) -> tuple[list[Totals], list[tuple[str, int]]]:
         """A month from behind its first `passed` lines: totals and lines, added up one by one."""
         opening, credited, debited, before = Counter[str](), Counter[str](), Counter[str](), Counter[str]()
-        lines = []
+        lines: list[tuple[str, int]] = []
         for day, (debit, credit, minor, currency) in self.booked:
             if account not in {debit, credit} or day >= after(month):
                 continue
