@@ -11,8 +11,8 @@ import asyncpg
 OPEN_FOR: Final = timedelta(days=2)
 """How long a day stays open after its end: until it is over in every time zone, and then some."""
 MUCH: Final = 100
-"""Transfers of an account on newly closed days from which on it is kept; with fewer each day it adds up 3,000 at most
-of a month, in half a millisecond."""
+"""Transfers of an account on newly closed days from which on it is kept; with fewer each day some 3,000 are added
+up for a month at most, in half a millisecond."""
 LOCK: Final = "select pg_advisory_xact_lock(hashtextextended('close the books', 0))"
 """Whoever books late shares it, by the trigger on transfers: what they book is seen here, or what is closed there."""
 TAKE: Final = """
@@ -40,15 +40,14 @@ with closed as (
         as day
 )
 insert into closed_days (day) select $1::date from closed where $1 > day
-returning greatest((select day from closed), date_trunc('month', $1::date)::date - 1)
+returning greatest((select day from closed), $2::date - 1)
 """
 """Gives the last day of this month that was closed before, or the one before the month."""
 KEEP: Final = """
 with busy as (
-    select account_id, (select max(day) from balance_snapshots where day < date_trunc('month', $1::date)) as opened,
-        (select max(day) from interim_balances i where i.account_id = sides.account_id
-            and day >= date_trunc('month', $1::date)) as kept
-    from (select credit_account_id as account_id from transfers where booked_on > $2::date and booked_on <= $1
+    select account_id, (select max(day) from balance_snapshots where day < $4::date) as opened,
+        (select max(day) from interim_balances i where i.account_id = sides.account_id and day >= $4) as kept
+    from (select credit_account_id as account_id from transfers where booked_on > $2::date and booked_on <= $1::date
         union all select debit_account_id from transfers where booked_on > $2 and booked_on <= $1) as sides
     group by account_id having count(*) >= $3
 ), parts as (
@@ -59,12 +58,12 @@ with busy as (
     from busy b join balance_snapshots s on s.account_id = b.account_id and s.day = b.opened where b.kept is null
     union all
     select b.account_id, t.currency, t.amount_minor,
-        case when t.booked_on >= date_trunc('month', $1) then t.amount_minor else 0 end, 0
+        case when t.booked_on >= $4 then t.amount_minor else 0 end, 0
     from busy b join transfers t on t.credit_account_id = b.account_id
         and t.booked_on > coalesce(b.kept, b.opened, '-infinity') and t.booked_on <= $1
     union all
     select b.account_id, t.currency, -t.amount_minor, 0,
-        case when t.booked_on >= date_trunc('month', $1) then t.amount_minor else 0 end
+        case when t.booked_on >= $4 then t.amount_minor else 0 end
     from busy b join transfers t on t.debit_account_id = b.account_id
         and t.booked_on > coalesce(b.kept, b.opened, '-infinity') and t.booked_on <= $1
 )
@@ -96,6 +95,8 @@ async def close_days(connection: asyncpg.Connection, now: datetime) -> None:
     """Closes all days up to the newest that may be closed, where that has not been done; months come first."""
     async with connection.transaction():
         await connection.execute(LOCK)
-        since = await connection.fetchval(CLOSE, last_over(now))
+        day = last_over(now)
+        begins = day.replace(day=1)
+        since = await connection.fetchval(CLOSE, day, begins)
         if since is not None:
-            await connection.execute(KEEP, last_over(now), since, MUCH)
+            await connection.execute(KEEP, day, since, MUCH, begins)
