@@ -1137,6 +1137,26 @@ balance_snapshots = Table(
     comment="What stood on every account at the end of a month that is closed: no transfer is booked on such a day.",
 )
 
+closed_days = Table(
+    "closed_days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    comment="Up to the newest of them no transfer is booked any more; nor on days of months that are closed.",
+)
+
+interim_balances = Table(
+    "interim_balances",
+    metadata,
+    Column("account_id", ForeignKey("ledger_accounts.id"), primary_key=True),
+    Column("day", Date, CheckConstraint("extract(day from day + 1) > 1", name="day"), primary_key=True),
+    Column("currency", String(3), primary_key=True),
+    Column("balance_minor", BigInteger, nullable=False),
+    Column("credited_minor", BigInteger, nullable=False),
+    Column("debited_minor", BigInteger, nullable=False),
+    comment="What stood on an account at the end of a closed day within a month, and what came in and went out "
+    "since the month began: of accounts with much to add up, in all of their currencies.",
+)
+
 receipts = Table(
     "receipts",
     metadata,

@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from api.settlement.snapshots import OPEN_FOR, take_snapshots
+from api.settlement.snapshots import close_days, take_snapshots
 
 SESSIONS_A_BOX: Final = 500
 SESSIONS_A_DRIVER: Final = 200
@@ -158,18 +158,18 @@ async def fill(connection: asyncpg.Connection, town: Town, tell: Callable[[str],
     await connection.execute(TRANSFERS, timeout=None)
     for table in FILLED:
         await connection.execute(f"alter table {table} enable trigger user")
-    await _close_months(connection, since.date())
+    await _close_books(connection, since.date())
     await _sample(connection, town, tell)
     await connection.execute("drop table people, boxes")
     await connection.execute("vacuum (analyze)", timeout=None)
 
 
-async def _close_months(connection: asyncpg.Connection, since: date) -> None:
-    """The listener does it once a month."""
+async def _close_books(connection: asyncpg.Connection, since: date) -> None:
+    """The listener does it day by day."""
     now = datetime.now(UTC)
-    ends = [now - timedelta(days=days) for days in range((now.date() - since).days, -1, -1)]
-    for at in [*(end for end in ends if (end - OPEN_FOR).day == 1), now]:
-        await take_snapshots(connection, at)
+    for days in range((now.date() - since).days, -1, -1):
+        await take_snapshots(connection, now - timedelta(days=days))
+        await close_days(connection, now - timedelta(days=days))
 
 
 async def _sample(connection: asyncpg.Connection, town: Town, tell: Callable[[str], None]) -> None:

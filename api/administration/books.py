@@ -63,6 +63,34 @@ LEDGER: Final = {
         ) as t
         where s.credited_minor <> t.credited or s.debited_minor <> t.debited
     """,
+    "on {} account {} is kept with {} {}, credited {}, debited {}, its transfers come to {}, {} and {}": """
+        with kept as (select distinct account_id, day from interim_balances), moved as (
+            select account_id, currency, booked_on as day, sum(credited) as credited, sum(debited) as debited from (
+                select credit_account_id as account_id, currency, booked_on, amount_minor as credited, 0 as debited
+                from transfers where credit_account_id in (select account_id from kept)
+                union all
+                select debit_account_id, currency, booked_on, 0, amount_minor
+                from transfers where debit_account_id in (select account_id from kept)
+            ) as sides group by account_id, currency, booked_on
+        ), days as (
+            select account_id, currency, day, credited, debited, false as is_kept from moved
+            union all
+            select account_id, currency, day, 0, 0, true from kept
+            join (select account_id, currency from moved union select account_id, currency from interim_balances)
+                as currencies using (account_id)
+        ), sums as (
+            select account_id, currency, day, is_kept, sum(credited - debited) over total as balance,
+                sum(credited) over month as credited, sum(debited) over month as debited
+            from days window total as (partition by account_id, currency order by day),
+                month as (partition by account_id, currency, date_trunc('month', day) order by day)
+        )
+        select day, account_id, coalesce(i.balance_minor, 0), currency, coalesce(i.credited_minor, 0),
+            coalesce(i.debited_minor, 0), balance::text, credited::text, debited::text
+        from sums left join interim_balances i using (account_id, currency, day)
+        where is_kept and (coalesce(i.balance_minor, 0), coalesce(i.credited_minor, 0), coalesce(i.debited_minor, 0))
+            <> (balance, credited, debited)
+        order by day, account_id, currency
+    """,
     "booking {} has {} settled as its no-show fee, its transfers come to {}": """
         select b.id, b.settled_minor,
             coalesce(sum(case when t.is_reversal then -t.amount_minor else t.amount_minor end), 0)::text

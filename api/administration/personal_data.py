@@ -122,6 +122,7 @@ EXPORTED: Final[dict[str, str]] = {
     "bank_movements": "movements",
     "bank_postings": "postings",
     "balance_snapshots": "accounts",
+    "interim_balances": "accounts",
     "events": "person_id",
     "webhooks": "user_id",
     "webhook_deliveries": "webhook_id",
@@ -131,6 +132,7 @@ EXPORTED: Final[dict[str, str]] = {
 NOT_EXPORTED: Final[dict[str, str]] = {
     "installation": "of the house",
     "certificate_authority": "of the house",
+    "closed_days": "of the house",
     "configuration_keys": "of the wallbox; its owner reads it at /charge-points/{id}/configuration",
     "charge_point_jobs": "of the wallbox; its owner reads it at /charge-points/{id}/jobs",
     "local_lists": "of the wallbox; its owner reads it at /charge-points/{id}/local-list",

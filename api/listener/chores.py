@@ -28,7 +28,7 @@ from api.mail.transport import make_deliver
 from api.settings import Settings
 from api.settlement.no_shows import settle_next_no_show
 from api.settlement.settling import SESSIONS_FAULT, settle_next, settle_plain
-from api.settlement.snapshots import take_snapshots
+from api.settlement.snapshots import close_days, take_snapshots
 from api.sharing import booking_keeping
 from api.transactions import limit_stops
 from wire.messages import Command
@@ -47,7 +47,7 @@ MOST_LIMIT_ROUNDS: Final = 50
 LIVE_EVERY_S: Final = 1.0
 BACKGROUND_EVERY_S: Final = 2.0
 BOOKINGS_EVERY_S: Final = 1.0
-CLOSE_MONTHS_EVERY_S: Final = 3600.0
+CLOSE_BOOKS_EVERY_S: Final = 3600.0
 MAIL_EVERY_S: Final = 1.0
 PARTITIONS_EVERY_S: Final = 24 * 3600.0
 RETRY_EVERY_S: Final = 5.0
@@ -127,10 +127,18 @@ async def stop_at_limits(storage: Storage) -> None:
                  charge_point_id=str(row["charge_point_id"]))  # fmt: skip
 
 
-async def close_months(storage: Storage) -> None:
-    """Balances at the end of each month, so that they are never sums over all that ever was."""
-    now = datetime.now(UTC)
-    await storage.attempt(lambda connection: take_snapshots(connection, now))
+async def close_books(storage: Storage) -> None:
+    """Balances at the end of months and days, so that they are never sums over all that ever was.
+
+    Nothing opens a day again, so the database's clock must say too that it is over.
+    """
+
+    async def close(connection: asyncpg.Connection) -> None:
+        now = min(datetime.now(UTC), await connection.fetchval("select now()"))
+        await take_snapshots(connection, now)
+        await close_days(connection, now)
+
+    await storage.attempt(close)
 
 
 async def send_mails(storage: Storage, settings: Settings) -> None:

@@ -67,17 +67,20 @@ def _page(bounds: str, direction: str, rows: int) -> str:
     return f"{' union all '.join(sides)} order by booked_on {direction}, id {direction} limit {rows}"
 
 
-def _sums(side: str) -> str:
-    """What account $1 has on one side from the last snapshot until `summed`, by currency.
-
-    `earlier` of it is booked before the month, `passed` before the page; of thousands each `filter` takes its time.
-    """
+def _booked(side: str) -> str:
+    """What account $1 has on one side after the day that is `known`, by currency; `within` of it the month."""
     return f"""
     select currency, sum(amount_minor) as booked,
-        coalesce(sum(amount_minor) filter (where booked_on < $2), 0) as earlier,
-        coalesce(sum(amount_minor) filter (where (booked_on, id) <= ($4, $5)), 0) as passed
-    from transfers where {side} = $1 and booked_on > (select day from base) and booked_on < $3
-        and (booked_on, id) <= ((select day from summed), (select id from summed)) group by currency"""  # noqa: S608 - our own words
+        coalesce(sum(amount_minor) filter (where booked_on >= $2), 0) as within
+    from transfers where {side} = $1 and booked_on > (select day from known) and booked_on < $3 group by currency"""  # noqa: S608 - our own words
+
+
+def _passed(side: str) -> str:
+    """The same after the day that is known of what has `passed`, and before the page."""
+    return f"""
+    select currency, sum(amount_minor) as booked
+    from transfers where {side} = $1 and booked_on > (select day from passed) and booked_on < $3
+        and (booked_on, id) <= ($4, $5) group by currency"""  # noqa: S608 - our own words
 
 
 def _newest(rows: int) -> str:
@@ -91,32 +94,41 @@ select {FIELDS}, t.id from page t {CAUSED} order by t.booked_on desc, t.id desc
 def _month(rows: int) -> str:
     """The entries, and behind them by currency a row of totals, the last one the balance before the page.
 
-    Of a closed month the totals are known: only what comes before the page is added up.
+    Both are added up from the newest day of which the account's balances are kept: the end of the month where it is
+    closed, a day within it where the account has much to add up, and else the end of the month that was closed before.
     """
     bounds = "({side}, booked_on, id) > ($1, $4::date, $5::bigint) and ({side}, booked_on) < ($1, $3::date)"
     return f"""
 with base as (
     select coalesce(max(day), '-infinity'::date) as day from balance_snapshots where day < $2::date
-), closed as (
-    select currency, credited_minor, debited_minor from balance_snapshots
-    where account_id = $1::uuid and day = $3::date - 1 and credited_minor is not null
-        and (select day from base) = $2::date - 1
-), summed as (
-    select case when is_closed then $4::date else $3::date - 1 end as day,
-        case when is_closed then $5::bigint else {LARGEST_BIGINT} end as id
-    from (select exists (select from closed) as is_closed) as month
-), parts as (
-    select currency, balance_minor as opening, 0 as credited, 0 as debited, balance_minor as before
+), kept as (
+    select day, currency, balance_minor, 0 as credited_minor, 0 as debited_minor
     from balance_snapshots where day = (select day from base) and account_id = $1::uuid
-    union all select currency, earlier, booked - earlier, 0, passed from ({_sums("credit_account_id")}) as credits
-    union all select currency, -earlier, 0, booked - earlier, -passed from ({_sums("debit_account_id")}) as debits
+    union all
+    select day, currency, balance_minor, credited_minor, debited_minor
+    from interim_balances where account_id = $1 and day >= $2 and day < $3::date
+    union all
+    select day, currency, balance_minor, credited_minor, debited_minor
+    from balance_snapshots where account_id = $1 and day = $3::date - 1 and credited_minor is not null
+        and (select day from base) = $2::date - 1
+), known as (
+    select coalesce(max(day), (select day from base)) as day from kept
+), passed as (
+    select coalesce(max(day), (select day from base)) as day from kept where day < $4
+), parts as (
+    select currency, balance_minor as closing, credited_minor as credited, debited_minor as debited, 0 as before
+    from kept where day = (select day from known)
+    union all select currency, 0, 0, 0, balance_minor from kept where day = (select day from passed)
+    union all select currency, booked, within, 0, 0 from ({_booked("credit_account_id")}) as credits
+    union all select currency, -booked, 0, within, 0 from ({_booked("debit_account_id")}) as debits
+    union all select currency, 0, 0, 0, booked from ({_passed("credit_account_id")}) as credits_before
+    union all select currency, 0, 0, 0, -booked from ({_passed("debit_account_id")}) as debits_before
 ), page as materialized ({_page(bounds, "asc", rows)}), {CAUSES}
 select {", ".join(["null"] * TOTALS)}, t.id, {FIELDS} from page t {CAUSED}
 union all
-select currency, sum(opening)::bigint, coalesce(max(credited_minor), sum(credited)::bigint),
-    coalesce(max(debited_minor), sum(debited)::bigint), sum(before)::bigint,
-    null, {", ".join(["null"] * len(Entry._fields))}
-from parts left join closed using (currency) group by currency
+select currency, sum(closing - credited + debited)::bigint, sum(credited)::bigint, sum(debited)::bigint,
+    sum(before)::bigint, null, {", ".join(["null"] * len(Entry._fields))}
+from parts group by currency
 order by booked_on, id
 """  # noqa: S608 - our own words
 

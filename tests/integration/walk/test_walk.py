@@ -205,7 +205,7 @@ class Walk(Owners):
     @rule(days=st.integers(10, 40))
     def close_a_month(self, days: int) -> None:
         self.tick(days * 24 * 60)
-        self.run(self.town.close_months(self.now))
+        self.run(self.town.close_books(self.now))
         self.model.forget_wishes(self.now)
 
     @rule(workers=st.integers(1, 3))
