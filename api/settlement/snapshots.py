@@ -10,6 +10,8 @@ import asyncpg
 
 OPEN_FOR: Final = timedelta(days=2)
 """How long a day stays open after its end: until it is over in every time zone, and then some."""
+MOST_S: Final = 1800.0
+"""How long a closing may take: the first one adds up all that ever was, a month's the transfers of everybody."""
 MUCH: Final = 100
 """Transfers of an account on newly closed days from which on it is kept; with fewer each day some 3,000 are added
 up for a month at most, in half a millisecond."""
@@ -88,7 +90,7 @@ async def take_snapshots(connection: asyncpg.Connection, now: datetime) -> None:
     """Closes the newest month that may be closed, where that has not been done."""
     async with connection.transaction():
         await connection.execute(LOCK)
-        await connection.execute(TAKE, last_closed(now))
+        await connection.execute(TAKE, last_closed(now), timeout=MOST_S)
 
 
 async def close_days(connection: asyncpg.Connection, now: datetime) -> None:
@@ -99,4 +101,4 @@ async def close_days(connection: asyncpg.Connection, now: datetime) -> None:
         begins = day.replace(day=1)
         since = await connection.fetchval(CLOSE, day, begins)
         if since is not None:
-            await connection.execute(KEEP, day, since, MUCH, begins)
+            await connection.execute(KEEP, day, since, MUCH, begins, timeout=MOST_S)

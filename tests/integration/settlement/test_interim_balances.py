@@ -392,3 +392,23 @@ async def by_hand(database: DatabaseUrls, statement: str) -> None:
     owner = await asyncpg.connect(database.owner)
     await owner.execute(statement)
     await owner.close()
+
+
+async def test_closing_may_take_longer_than_other_statements(ledger: Ledger, database: DatabaseUrls) -> None:
+    """A listener's connection gives up after seconds; a large month takes longer."""
+    await ledger.sell(date(2026, 4, 3), MUCH)
+    await ledger.sell(date(2026, 5, 3), MUCH)
+    owner = await asyncpg.connect(database.owner)
+    listener = await asyncpg.connect(database.application, command_timeout=0.2)
+    now = datetime(2026, 5, 8, tzinfo=UTC)
+    try:
+        for table, close in (("balance_snapshots", take_snapshots), ("interim_balances", close_days)):
+            async with asyncio.timeout(DEADLINE_S), owner.transaction():
+                await owner.execute(f"lock table {table} in share row exclusive mode")
+                closing = asyncio.create_task(close(listener, now))
+                await owner.execute("select pg_sleep(0.6)")
+                assert not closing.done()
+            await closing
+    finally:
+        await asyncio.gather(owner.close(), listener.close())
+    assert (ledger.fleet, last_over(now)) in await ledger.kept()
