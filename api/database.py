@@ -129,8 +129,8 @@ AWAY_STATES = ("08", "53", "57P")
 
 def is_away(error: Exception) -> bool:
     """Whether the server is what failed, not the statement."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeout):
-        return True
+    if isinstance(error, OSError | TimeoutError | PoolTimeout | asyncpg.InternalClientError):
+        return True  # the last one: asked on a connection whose server has said that it ends, before its end arrived
     if isinstance(error, DBAPIError):
         if error.connection_invalidated:
             return True

@@ -1,15 +1,18 @@
 """Connections for what is only read: taken in turn, given back whatever happens, and replaced where they broke."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
 from pydantic import SecretStr
+from sqlalchemy.engine import make_url
 
-from api.database import READS_AT_ONCE, Database, make_engine
+from api.database import READS_AT_ONCE, Database, make_engine, raw
 from api.errors import DatabaseAway
 from api.settings import Settings
 from standalone.databases import DatabaseUrls
@@ -49,6 +52,55 @@ async def test_one_that_breaks_in_the_middle_is_replaced(served: Database) -> No
                 await connection.execute("select pg_terminate_backend(pg_backend_pid())")
         seen.add(await own_process(served))
     assert len(seen) == 2 * SIZE + 1
+
+
+@pytest.fixture
+async def behind_a_link(database: DatabaseUrls) -> AsyncIterator[Database]:
+    """Over a link that passes on what servers say, and never that they have ended."""
+    host, port = parse_qs(urlsplit(database.application).query)["host"][0], make_url(database.application).query["port"]
+
+    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+
+    clients: list[asyncio.StreamWriter] = []
+
+    async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        clients.append(writer)
+        server_reader, server_writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        async with asyncio.TaskGroup() as both:
+            both.create_task(pass_on(server_reader, writer))
+            await pass_on(reader, server_writer)
+            server_writer.close()
+
+    async with await asyncio.start_server(link, "127.0.0.1", 0) as server:
+        url = make_url(database.application).set(host="127.0.0.1", port=server.sockets[0].getsockname()[1], query={})
+        settings = Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))
+        linked = Database(make_engine(settings))
+        yield linked
+        for client in clients:
+            client.close()
+            await client.wait_closed()
+        await linked.close()
+
+
+@pytest.mark.parametrize("way", [Database.transaction, Database.reading, Database.long_reading])
+async def test_one_that_was_ended_and_does_not_look_so_is_replaced(
+    behind_a_link: Database, served: Database, way: Callable[[Database], AbstractAsyncContextManager[Any]]
+) -> None:
+    async def ask() -> None:
+        async with way(behind_a_link) as connection:
+            await (connection if hasattr(connection, "fetchval") else await raw(connection)).fetchval("select 1")
+
+    for _ in range(2):
+        old = await own_process(behind_a_link)
+        async with asyncio.timeout(30), served.reading() as connection:
+            await connection.execute("select pg_terminate_backend($1, 10000)", old)
+        with pytest.raises(DatabaseAway):
+            await ask()
+        await ask()
 
 
 async def test_what_fails_or_is_given_up_keeps_no_connection(served: Database) -> None:
