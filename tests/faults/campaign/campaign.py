@@ -110,6 +110,7 @@ async def gather_cast(stage: Stage, charge_points: int, journal: Journal, seed: 
     bank = await Bank.open(stage.stack.database.owner, guests, operator, journal, seed)
     for guest in guests:
         await guest.close()
+    stage.opened_at = time.monotonic()
     return Cast(owner, boxes, bank, journal)
 
 

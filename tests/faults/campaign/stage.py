@@ -4,6 +4,7 @@ Processes are started here as production starts them and restarted when they die
 """
 
 import asyncio
+import math
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -83,6 +84,8 @@ class Stage:
     slots: dict[str, Slot]
     collapses: list[str] = field(default_factory=list)
     """Processes that ended without being killed, with the end of their logs."""
+    opened_at: float = -math.inf
+    """When all grants and prices were there, by the monotonic clock: no service's clock goes back beyond it."""
 
     def links(self) -> list[Link]:
         """Every link between a process and a server."""

@@ -5,6 +5,7 @@ Each trouble takes the stage, a random source and a span in seconds, and has und
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -181,7 +182,7 @@ async def move_a_clock(stage: Stage, source: random.Random, span_s: float) -> st
     slot = _any_slot(stage, source)
     if slot.clock is None:
         return "no clock was moved: that needs a C compiler"
-    ahead_s = source.uniform(-MOST_WRONG_S, MOST_WRONG_S)
+    ahead_s = max(source.uniform(-MOST_WRONG_S, MOST_WRONG_S), stage.opened_at - time.monotonic())
     slot.clock.move(ahead_s)
     await asyncio.sleep(span_s)
     slot.clock.move(0)
