@@ -205,8 +205,8 @@ class Database:
         Raises:
             DatabaseAway: as for a transaction.
         """
-        with _as_away(asyncpg.InterfaceError):
-            async with _one_of(self._reads), self._connection() as connection:
+        with _as_away():
+            async with _one_of(self._reads), self.long_reading() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -217,17 +217,16 @@ class Database:
             DatabaseAway: as for a transaction.
         """
         with _as_away(asyncpg.InterfaceError):
-            async with self._connection() as connection:
-                yield connection
-
-    @asynccontextmanager
-    async def _connection(self) -> AsyncIterator[asyncpg.Connection]:
-        async with _one_of(self._connections):
-            pooled = await self.engine.raw_connection()
-            try:
-                yield pooled.driver_connection
-            finally:
-                pooled.close()  # nothing to wait for: it goes back, or is cut off where it broke
+            async with _one_of(self._connections):
+                pooled = await self.engine.raw_connection()
+                try:
+                    yield pooled.driver_connection
+                except Exception as error:
+                    if is_away(error):
+                        pooled.invalidate(error)  # it may look well, and its next user would wait for an answer as long
+                    raise
+                finally:
+                    pooled.close()  # nothing to wait for: it goes back, or is cut off where it broke
 
     async def close(self) -> None:
         """Closes every pooled connection."""

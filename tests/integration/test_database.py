@@ -1,11 +1,9 @@
 """Connections for what is only read: taken in turn, given back whatever happens, and replaced where they broke."""
 
 import asyncio
-import contextlib
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
 from typing import Any, Final
-from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import pytest
@@ -18,6 +16,13 @@ from api.settings import Settings
 from standalone.databases import DatabaseUrls
 
 SIZE = READS_AT_ONCE + 1
+Way = Callable[[Database], AbstractAsyncContextManager[Any]]
+WAYS: Final = {
+    "transaction": (Database.transaction, SIZE),
+    "short": (Database.reading, READS_AT_ONCE),
+    "long": (Database.long_reading, SIZE),
+}
+each_way = pytest.mark.parametrize(("way", "most"), WAYS.values(), ids=WAYS.keys())
 
 
 @pytest.fixture
@@ -54,53 +59,79 @@ async def test_one_that_breaks_in_the_middle_is_replaced(served: Database) -> No
     assert len(seen) == 2 * SIZE + 1
 
 
-@pytest.fixture
-async def behind_a_link(database: DatabaseUrls) -> AsyncIterator[Database]:
-    """Over a link that passes on what servers say, and never that they have ended."""
-    host, port = parse_qs(urlsplit(database.application).query)["host"][0], make_url(database.application).query["port"]
+class Link:
+    """Between the api and PostgreSQL: passes on what servers say, and never that they have ended."""
 
-    async def pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(OSError):
-            while data := await reader.read(65536):
-                writer.write(data)
-                await writer.drain()
+    def __init__(self, server: str) -> None:
+        self._server = server
+        self._clients: list[asyncio.StreamWriter] = []
+        self._muted: list[asyncio.StreamWriter] = []
 
-    clients: list[asyncio.StreamWriter] = []
+    def mute(self) -> None:
+        """From now on the servers of today's connections are heard no more."""
+        self._muted = list(self._clients)
 
-    async def link(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        clients.append(writer)
-        server_reader, server_writer = await asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+    async def join(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+        self._clients.append(client)
+        answers, server = await asyncio.open_unix_connection(self._server)
         async with asyncio.TaskGroup() as both:
-            both.create_task(pass_on(server_reader, writer))
-            await pass_on(reader, server_writer)
-            server_writer.close()
+            both.create_task(self._pass_on(answers, client))
+            await self._pass_on(reader, server)
+            server.close()
 
-    async with await asyncio.start_server(link, "127.0.0.1", 0) as server:
-        url = make_url(database.application).set(host="127.0.0.1", port=server.sockets[0].getsockname()[1], query={})
-        settings = Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))
-        linked = Database(make_engine(settings))
-        yield linked
-        for client in clients:
+    async def _pass_on(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            while data := await reader.read(65536):
+                if writer not in self._muted:
+                    writer.write(data)
+                    await writer.drain()
+
+    async def close(self) -> None:
+        for client in self._clients:
             client.close()
             await client.wait_closed()
+
+
+@pytest.fixture
+async def linked(database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Database, Link]]:
+    """Over a link of its own, with little patience."""
+    monkeypatch.setattr("api.database.COMMAND_TIMEOUT_S", 3.0)
+    direct = make_url(database.application)
+    link = Link(f"{direct.query['host']}/.s.PGSQL.{direct.query['port']}")
+    async with await asyncio.start_server(link.join, "127.0.0.1", 0) as server:
+        url = direct.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1], query={})
+        settings = Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))
+        linked = Database(make_engine(settings))
+        yield linked, link
+        await link.close()
         await linked.close()
 
 
-@pytest.mark.parametrize("way", [Database.transaction, Database.reading, Database.long_reading])
-async def test_one_that_was_ended_and_does_not_look_so_is_replaced(
-    behind_a_link: Database, served: Database, way: Callable[[Database], AbstractAsyncContextManager[Any]]
-) -> None:
-    async def ask() -> None:
-        async with way(behind_a_link) as connection:
-            await (connection if hasattr(connection, "fetchval") else await raw(connection)).fetchval("select 1")
+async def ask(served: Database, way: Way) -> None:
+    async with way(served) as connection:
+        await (await raw(connection) if way is Database.transaction else connection).fetchval("select 1")
 
+
+@each_way
+async def test_one_that_was_ended_and_does_not_look_so_is_replaced(
+    linked: tuple[Database, Link], served: Database, way: Way, most: int
+) -> None:
     for _ in range(2):
-        old = await own_process(behind_a_link)
+        old = await own_process(linked[0])
         async with asyncio.timeout(30), served.reading() as connection:
             await connection.execute("select pg_terminate_backend($1, 10000)", old)
         with pytest.raises(DatabaseAway):
-            await ask()
-        await ask()
+            await ask(linked[0], way)
+        await ask(linked[0], way)
+
+
+@each_way
+async def test_one_that_answers_no_more_is_replaced(linked: tuple[Database, Link], way: Way, most: int) -> None:
+    await ask(linked[0], way)
+    linked[1].mute()
+    with pytest.raises(DatabaseAway):
+        await ask(linked[0], way)
+    await ask(linked[0], way)
 
 
 async def test_what_fails_or_is_given_up_keeps_no_connection(served: Database) -> None:
@@ -119,15 +150,6 @@ async def test_what_fails_or_is_given_up_keeps_no_connection(served: Database) -
             await asyncio.wait_for(sleep(), timeout=0.05)
     async with asyncio.timeout(30):
         assert await asyncio.gather(*(own_process(served) for _ in range(2 * SIZE)))
-
-
-Way = Callable[[Database], AbstractAsyncContextManager[Any]]
-WAYS: Final = {
-    "transaction": (Database.transaction, SIZE),
-    "short": (Database.reading, READS_AT_ONCE),
-    "long": (Database.long_reading, SIZE),
-}
-each_way = pytest.mark.parametrize(("way", "most"), WAYS.values(), ids=WAYS.keys())
 
 
 async def take(served: Database, held: AsyncExitStack, way: Way, count: int) -> None:
