@@ -12,7 +12,7 @@ from ocpp_gateway.connection import Connection
 from tests.harness.stack import eventually
 from tests.integration.gateway.api_side import KEY, WAIT_S, ApiSide
 from tests.integration.gateway.conftest import PATIENT, QUICK, Start
-from tests.integration.gateway.wallbox import METER_VALUES, opening_request, wallbox
+from tests.integration.gateway.wallbox import METER_VALUES, bare_link, opening_request, wallbox
 from wire.messages import ChargePointChanged, Disconnected
 
 PING = b"\x89\x00"
@@ -92,17 +92,11 @@ class TestAnswersAndTheEnd:
     """Answers leave when all that has come is read; the end that it brings does not overtake them."""
 
     async def test_heartbeats_and_a_forbidden_frame_in_one_write(self, api: ApiSide, start_gateway: Start) -> None:
-        reader, writer = await asyncio.open_connection("127.0.0.1", (await start_gateway()).port)
-        writer.write(opening_request())
-        async with asyncio.timeout(WAIT_S):
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        async with bare_link((await start_gateway()).port) as (reader, writer):
             asked = [Frame(Opcode.TEXT, b'[2,"%d","Heartbeat",{}]' % number) for number in range(2)]
             writer.write(b"".join(frame.serialize(mask=True) for frame in (*asked, Frame(Opcode.BINARY, b"x"))))
             said = await reader.read()
         assert 0 < said.find(b'[3,"0"') < said.find(b'[3,"1"') < said.find(b"\x88\x12\x03\xebtext frames only"), said
-        writer.close()
-        with suppress(OSError):
-            await writer.wait_closed()
 
 
 class TestSilence:
@@ -111,29 +105,19 @@ class TestSilence:
     async def test_a_link_that_answers_pings_stays(self, api: ApiSide, start_gateway: Start) -> None:
         """Far beyond the limit of silence, ping after ping."""
         running = await start_gateway(ping_s=0.1)
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(opening_request())
-        async with asyncio.timeout(WAIT_S):
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        async with bare_link(running.port) as (reader, writer):
             for _ in range(10):
                 assert await reader.readexactly(2) == PING
                 writer.write(PONG)
-        writer.close()
-        await writer.wait_closed()
 
     async def test_a_link_that_falls_silent_is_closed(self, api: ApiSide, start_gateway: Start) -> None:
         """Pings come; after one answer silence: the gateway closes and cuts the socket."""
         running = await start_gateway(ping_s=0.2, timing=replace(QUICK, close_s=0.2))
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(opening_request())
-        async with asyncio.timeout(WAIT_S):
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        async with bare_link(running.port) as (reader, writer):
             assert await reader.readexactly(2) == PING
             writer.write(PONG)
             rest = await reader.read()
         assert rest.endswith(b"\x88\x11\x03\xf3no sign of life"), rest
-        writer.close()
-        await writer.wait_closed()
         ended = await api.wait_for(Disconnected)
         assert "no sign of life" in ended.reason
 
@@ -143,18 +127,13 @@ class TestSilence:
         """Until then ten minutes of silence are allowed, whatever pings are left unanswered."""
         running = await start_gateway(ping_s=0.2)
         api.heartbeat_interval_s = 600
-        reader, writer = await asyncio.open_connection("127.0.0.1", running.port)
-        writer.write(opening_request())
-        async with asyncio.timeout(WAIT_S):
-            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        async with bare_link(running.port) as (reader, _):
             for _ in range(5):
                 assert await reader.readexactly(2) == PING
             assert running.gateway is not None
             inbox = api.channels.gateway_inbox(running.gateway.id)
             await api.send(inbox, ChargePointChanged("id-CP1", heartbeat_interval_s=1))
             assert (await reader.read()).endswith(b"\x88\x11\x03\xf3no sign of life")
-        writer.close()
-        await writer.wait_closed()
 
 
 class TestTheEnd:

@@ -4,7 +4,7 @@ import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -41,6 +41,21 @@ def opening_request(identity: str = "CP1", key: bytes = KEY) -> bytes:
         f"Authorization: {basic(identity, key)['Authorization']}",
     )
     return "\r\n".join((*lines, "", "")).encode()
+
+
+@asynccontextmanager
+async def bare_link(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """A socket behind its handshake, for tests that write and read its bytes themselves, in the usual time at most."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        writer.write(opening_request())
+        async with asyncio.timeout(WAIT_S):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            yield reader, writer
+    finally:
+        writer.close()
+        with suppress(OSError):
+            await writer.wait_closed()
 
 
 class Wallbox:
