@@ -10,7 +10,7 @@ from typing import Final
 
 import asyncpg
 
-from api.settlement.snapshots import close_days, take_snapshots
+from api.settlement.snapshots import close_what_is_over
 
 SESSIONS_A_BOX: Final = 500
 SESSIONS_A_DRIVER: Final = 200
@@ -168,8 +168,7 @@ async def _close_books(connection: asyncpg.Connection, since: date) -> None:
     """The listener does it day by day."""
     now = datetime.now(UTC)
     for days in range((now.date() - since).days, -1, -1):
-        await take_snapshots(connection, now - timedelta(days=days))
-        await close_days(connection, now - timedelta(days=days))
+        await close_what_is_over(connection, now - timedelta(days=days))
 
 
 async def _sample(connection: asyncpg.Connection, town: Town, tell: Callable[[str], None]) -> None:

@@ -28,7 +28,7 @@ from api.mail.transport import make_deliver
 from api.settings import Settings
 from api.settlement.no_shows import settle_next_no_show
 from api.settlement.settling import SESSIONS_FAULT, settle_next, settle_plain
-from api.settlement.snapshots import close_days, take_snapshots
+from api.settlement.snapshots import close_what_is_over
 from api.sharing import booking_keeping
 from api.transactions import limit_stops
 from wire.messages import Command
@@ -135,8 +135,7 @@ async def close_books(storage: Storage) -> None:
 
     async def close(connection: asyncpg.Connection) -> None:
         now = min(datetime.now(UTC), await connection.fetchval("select now()"))
-        await take_snapshots(connection, now)
-        await close_days(connection, now)
+        await close_what_is_over(connection, now)
 
     await storage.attempt(close)
 

@@ -86,6 +86,12 @@ def last_over(now: datetime) -> date:
     return now.astimezone(UTC).date() - OPEN_FOR - timedelta(days=1)
 
 
+async def close_what_is_over(connection: asyncpg.Connection, now: datetime) -> None:
+    """Closes the newest month and all days that may be closed."""
+    await take_snapshots(connection, now)
+    await close_days(connection, now)
+
+
 async def take_snapshots(connection: asyncpg.Connection, now: datetime) -> None:
     """Closes the newest month that may be closed, where that has not been done."""
     async with connection.transaction():
@@ -94,7 +100,7 @@ async def take_snapshots(connection: asyncpg.Connection, now: datetime) -> None:
 
 
 async def close_days(connection: asyncpg.Connection, now: datetime) -> None:
-    """Closes all days up to the newest that may be closed, where that has not been done; months come first."""
+    """Closes all days up to the newest that may be closed, where that has not been done; after the month before."""
     async with connection.transaction():
         await connection.execute(LOCK)
         day = last_over(now)

@@ -18,7 +18,15 @@ from api.listener.storage import Storage
 from api.paging import PageRequest, encode_cursor
 from api.settlement.entries import MOST_LINES, MonthPage, read_month
 from api.settlement.ledger import ADD_TRANSFERS, BANK, DRIVER, OWNER, PLATFORM, account_of, house_account
-from api.settlement.snapshots import MUCH, OPEN_FOR, close_days, last_closed, last_over, take_snapshots
+from api.settlement.snapshots import (
+    MUCH,
+    OPEN_FOR,
+    close_days,
+    close_what_is_over,
+    last_closed,
+    last_over,
+    take_snapshots,
+)
 from api.settlement.statement import Totals
 from standalone.databases import DatabaseUrls
 from tests.integration.settlement.books import add_person
@@ -74,8 +82,7 @@ class Ledger:
         """The chore, as soon as that day may be closed."""
         now = datetime(day.year, day.month, day.day, 0, 30, tzinfo=UTC) + OPEN_FOR + DAY
         assert last_over(now) == day
-        await take_snapshots(self.connection, now)
-        await close_days(self.connection, now)
+        await close_what_is_over(self.connection, now)
         self.closed = max(self.closed, day)
 
     async def kept(self) -> set[tuple[uuid.UUID, date]]:

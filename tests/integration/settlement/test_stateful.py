@@ -36,7 +36,7 @@ from api.settlement.decisions import CORRECT, Order, Registers, carry_out
 from api.settlement.ledger import DRIVER
 from api.settlement.payment_order import to_symbol
 from api.settlement.settling import settle_next
-from api.settlement.snapshots import close_days, take_snapshots
+from api.settlement.snapshots import close_what_is_over
 from standalone.databases import DatabaseUrls
 from tests.integration.settlement.books import NOW, Box, add_box, add_session, check_books
 
@@ -305,8 +305,7 @@ class Ledger(RuleBasedStateMachine):
 
         async def work() -> None:
             async with self.pool.acquire() as connection:
-                await take_snapshots(connection, self.now)
-                await close_days(connection, self.now)
+                await close_what_is_over(connection, self.now)
                 await release_ended(connection, self.now)
 
         self.run(work())

@@ -31,7 +31,7 @@ from api.settlement.bank_statement import Movement, Statement
 from api.settlement.decisions import Decision, Order, Registers, carry_out, find_decided_by
 from api.settlement.payment_order import to_symbol
 from api.settlement.settling import settle_next
-from api.settlement.snapshots import close_days, take_snapshots
+from api.settlement.snapshots import close_what_is_over
 from api.sharing import groups, handover, operations
 from api.sharing.authorization import authorize
 from api.sharing.decision import Decision as Verdict
@@ -250,8 +250,7 @@ class Town:
 
     async def close_books(self, now: datetime) -> None:
         """The chores of long waiting."""
-        await self.alone(lambda connection: take_snapshots(connection, now))
-        await self.alone(lambda connection: close_days(connection, now))
+        await self.alone(lambda connection: close_what_is_over(connection, now))
         await self.alone(lambda connection: release_ended(connection, now))
 
     async def decide(self, by: UUID, session: UUID, decision: Decision, registers: Registers, now: datetime) -> None:
