@@ -120,7 +120,7 @@ class Feed:
         if not metered or not len(self.hub):
             return
         version, now = self.hub.position, datetime.now(UTC)
-        async with self._database.reading() as connection:
+        async with self._database.long_reading() as connection:
             sessions = await running_sessions(connection, [UUID(each) for each in metered])
             watched = (each for each in sessions if self.hub.has_any(readers_of(each)))
             costs = await read_costs(connection, watched, now)
