@@ -11,7 +11,8 @@ import asyncpg
 OPEN_FOR: Final = timedelta(days=2)
 """How long a day stays open after its end: until it is over in every time zone, and then some."""
 MOST_S: Final = 1800.0
-"""How long a closing may take: the first one adds up all that ever was, a month's the transfers of everybody."""
+"""How long a closing may take, and another wait for it: the first one adds up all that ever was, a month's the
+transfers of everybody."""
 MUCH: Final = 100
 """Transfers of an account on newly closed days from which on it is kept; with fewer each day some 3,000 are added
 up for a month at most, in half a millisecond."""
@@ -95,14 +96,14 @@ async def close_what_is_over(connection: asyncpg.Connection, now: datetime) -> N
 async def take_snapshots(connection: asyncpg.Connection, now: datetime) -> None:
     """Closes the newest month that may be closed, where that has not been done."""
     async with connection.transaction():
-        await connection.execute(LOCK)
+        await connection.execute(LOCK, timeout=MOST_S)
         await connection.execute(TAKE, last_closed(now), timeout=MOST_S)
 
 
 async def close_days(connection: asyncpg.Connection, now: datetime) -> None:
     """Closes all days up to the newest that may be closed, where that has not been done; after the month before."""
     async with connection.transaction():
-        await connection.execute(LOCK)
+        await connection.execute(LOCK, timeout=MOST_S)
         day = last_over(now)
         begins = day.replace(day=1)
         since = await connection.fetchval(CLOSE, day, begins)

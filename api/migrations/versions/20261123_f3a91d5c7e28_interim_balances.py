@@ -17,16 +17,20 @@ TABLES = ("closed_days", "interim_balances")
 BOOK_ON_AN_OPEN_DAY = """
 create or replace function book_in_an_open_month() returns trigger language plpgsql as $$
 begin
-    if new.booked_on <= greatest((select max(day) from closed_days), (select max(day) from balance_snapshots)) then
+    if new.booked_on < (now() at time zone 'utc')::date - 1
+        or new.booked_on <= greatest((select max(day) from closed_days), (select max(day) from balance_snapshots))
+    then
         perform pg_advisory_xact_lock_shared(hashtextextended('close the books', 0));
-        new.booked_on := 1 + greatest((select max(day) from closed_days), (select max(day) from balance_snapshots));
+        new.booked_on := greatest(
+            new.booked_on, 1 + (select max(day) from closed_days), 1 + (select max(day) from balance_snapshots)
+        );
     end if;
     return new;
 end
 $$
 """
-"""The first open day is the next one to be closed: whoever closes waits for what is booked late, and the other way
-round. What is booked today meets nobody."""
+"""Whoever closes waits for what is booked on a day that may be closed soon, and the other way round. What is booked
+today or yesterday meets nobody."""
 BOOK_IN_AN_OPEN_MONTH = """
 create or replace function book_in_an_open_month() returns trigger language plpgsql as $$
 begin
