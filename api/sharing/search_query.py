@@ -92,8 +92,13 @@ def _statement(*, is_priced: bool, among_few: bool) -> Prepared:
         near = near.join(tariff, true()).where(cheap)
     key = ("distance_m", "charge_point_id", "connector_id")
     page = near.order_by(*(near.selected_columns[name] for name in key)).limit(_given("rows")).subquery("page")
-    beside_page = page.join(charge_points, charge_points.c.id == page.c.charge_point_id).outerjoin(tariff, true())
-    query = select(page, tariff.c.currency, price.label("price_e4")).select_from(beside_page)
+    beside_page = (
+        page.join(charge_points, charge_points.c.id == page.c.charge_point_id)
+        .join(locations, locations.c.id == charge_points.c.location_id)
+        .outerjoin(tariff, true())
+    )
+    placed = (locations.c.name.label("place_name"), *(locations.c[name] for name in PLACED))
+    query = select(page, *placed, tariff.c.currency, price.label("price_e4")).select_from(beside_page)
     return Prepared(query.order_by(*(page.c[name] for name in key)))
 
 
@@ -110,9 +115,8 @@ def _near(*, among_few: bool) -> Select[Any]:
     )
     distance, after = place.c.distance_m, _given("after_m")
     last = tuple_(*(_given(name) for name in ("after_m", "after_charge_point", "after_connector")))
-    shown = (place.c.name.label("place_name"), *(place.c[name] for name in PLACED))
     return (
-        select(*PLAIN, *shown, _is_free().label("is_free_now"), found.c.access, distance)
+        select(*PLAIN, _is_free().label("is_free_now"), found.c.access, distance)
         .select_from(joined)
         .where(
             distance <= _given("radius_m"),
@@ -128,10 +132,11 @@ def _places(*, among_few: bool) -> FromClause:
     """What lies in the box, nearest first, so that no more are looked at than a page takes; with `among_few` nothing
     where places are many.
     """
-    columns = (locations.c.id, locations.c.name, *(locations.c[name] for name in PLACED))
-    query = select(*columns, _distance_m().label("distance_m")).where(locations.c.deleted_at.is_(None), _is_in_a_box())
+    north, east = (func.radians(cast(locations.c[name], Float)).label(name) for name in ("latitude", "longitude"))
+    query = select(locations.c.id, north, east).where(locations.c.deleted_at.is_(None), _is_in_a_box())
     some = query.limit(FEW).cte("some") if among_few else query.subquery("some")
-    nearest = select(some).order_by(some.c.distance_m)
+    distance = _distance_m(some.c.latitude, some.c.longitude).label("distance_m")
+    nearest = select(some.c.id, distance).order_by(distance)
     if among_few:
         nearest = nearest.where(select(func.count()).select_from(some).scalar_subquery() < FEW)
     return nearest.subquery("place")
@@ -175,9 +180,8 @@ def _is_in_a_box() -> ColumnElement[bool]:
     return or_(*(point.op("<@")(_given(box)) for box in ("box", "further_box")))
 
 
-def _distance_m() -> ColumnElement[int]:
-    """Along the great circle, by the haversine formula, in whole metres."""
-    north, east = (func.radians(cast(column, Float)) for column in (locations.c.latitude, locations.c.longitude))
+def _distance_m(north: ColumnElement[float], east: ColumnElement[float]) -> ColumnElement[int]:
+    """Along the great circle to a place in radians, by the haversine formula, in whole metres."""
     here_north, here_east = (func.radians(_given(name)) for name in ("latitude", "longitude"))
     half = func.power(func.sin((north - here_north) / 2.0), 2) + func.cos(here_north) * func.cos(north) * func.power(
         func.sin((east - here_east) / 2.0), 2
