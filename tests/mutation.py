@@ -22,6 +22,7 @@ COLUMNS: Final = (KILLED, "survived", "timeout", "other")
 def main(children: str) -> int:
     """0 where enough mutants were killed, 1 where not, 2 where they could not be made or tested."""
     shutil.rmtree(FOLDER, ignore_errors=True)
+    print("Thousands of mutants are made and tested, for some ten minutes; mutants.log says how far it is.", flush=True)
     with Path("mutants.log").open("w") as log:
         ran = subprocess.run(
             [sys.executable, "-m", "mutmut", "run", "--max-children", children], stdout=log, stderr=log, check=False
