@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, suppress
-from typing import Any, Final
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
+from typing import Any, Final, Self
 
 import asyncpg
 import pytest
@@ -23,6 +23,7 @@ WAYS: Final = {
     "long": (Database.long_reading, SIZE),
 }
 each_way = pytest.mark.parametrize(("way", "most"), WAYS.values(), ids=WAYS.keys())
+any_way = pytest.mark.parametrize("way", [way for way, _ in WAYS.values()], ids=WAYS.keys())
 
 
 @pytest.fixture
@@ -59,10 +60,11 @@ async def test_one_that_breaks_in_the_middle_is_replaced(served: Database) -> No
     assert len(seen) == 2 * SIZE + 1
 
 
-class Link:
+class QuietLink:
     """Between the api and PostgreSQL: passes on what servers say, and never that they have ended."""
 
     def __init__(self, server: str) -> None:
+        self.port = 0
         self._server = server
         self._clients: list[asyncio.StreamWriter] = []
         self._muted: list[asyncio.StreamWriter] = []
@@ -71,7 +73,17 @@ class Link:
         """From now on the servers of today's connections are heard no more."""
         self._muted = list(self._clients)
 
-    async def join(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
+    @asynccontextmanager
+    async def listening(self) -> AsyncIterator[Self]:
+        """At a free port; clients are let go at the end."""
+        async with await asyncio.start_server(self._join, "127.0.0.1", 0) as listener:
+            self.port = listener.sockets[0].getsockname()[1]
+            yield self
+            for client in self._clients:
+                client.close()
+                await client.wait_closed()
+
+    async def _join(self, reader: asyncio.StreamReader, client: asyncio.StreamWriter) -> None:
         self._clients.append(client)
         answers, server = await asyncio.open_unix_connection(self._server)
         async with asyncio.TaskGroup() as both:
@@ -86,25 +98,22 @@ class Link:
                     writer.write(data)
                     await writer.drain()
 
-    async def close(self) -> None:
-        for client in self._clients:
-            client.close()
-            await client.wait_closed()
+
+@pytest.fixture
+async def link(database: DatabaseUrls) -> AsyncIterator[QuietLink]:
+    place = make_url(database.application).query
+    async with QuietLink(f"{place['host']}/.s.PGSQL.{place['port']}").listening() as link:
+        yield link
 
 
 @pytest.fixture
-async def linked(database: DatabaseUrls, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[Database, Link]]:
-    """Over a link of its own, with little patience."""
+async def linked(database: DatabaseUrls, link: QuietLink, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Database]:
+    """Over that link, with little patience."""
     monkeypatch.setattr("api.database.COMMAND_TIMEOUT_S", 3.0)
-    direct = make_url(database.application)
-    link = Link(f"{direct.query['host']}/.s.PGSQL.{direct.query['port']}")
-    async with await asyncio.start_server(link.join, "127.0.0.1", 0) as server:
-        url = direct.set(host="127.0.0.1", port=server.sockets[0].getsockname()[1], query={})
-        settings = Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))
-        linked = Database(make_engine(settings))
-        yield linked, link
-        await link.close()
-        await linked.close()
+    url = make_url(database.application).set(host="127.0.0.1", port=link.port, query={})
+    linked = Database(make_engine(Settings(database_url=SecretStr(url.render_as_string(hide_password=False)))))
+    yield linked
+    await linked.close()
 
 
 async def ask(served: Database, way: Way) -> None:
@@ -112,26 +121,26 @@ async def ask(served: Database, way: Way) -> None:
         await (await raw(connection) if way is Database.transaction else connection).fetchval("select 1")
 
 
-@each_way
+@any_way
 async def test_one_that_was_ended_and_does_not_look_so_is_replaced(
-    linked: tuple[Database, Link], served: Database, way: Way, most: int
+    linked: Database, served: Database, way: Way
 ) -> None:
     for _ in range(2):
-        old = await own_process(linked[0])
+        old = await own_process(linked)
         async with asyncio.timeout(30), served.reading() as connection:
             await connection.execute("select pg_terminate_backend($1, 10000)", old)
         with pytest.raises(DatabaseAway):
-            await ask(linked[0], way)
-        await ask(linked[0], way)
+            await ask(linked, way)
+        await ask(linked, way)
 
 
-@each_way
-async def test_one_that_answers_no_more_is_replaced(linked: tuple[Database, Link], way: Way, most: int) -> None:
-    await ask(linked[0], way)
-    linked[1].mute()
+@any_way
+async def test_one_that_answers_no_more_is_replaced(linked: Database, link: QuietLink, way: Way) -> None:
+    await ask(linked, way)
+    link.mute()
     with pytest.raises(DatabaseAway):
-        await ask(linked[0], way)
-    await ask(linked[0], way)
+        await ask(linked, way)
+    await ask(linked, way)
 
 
 async def test_what_fails_or_is_given_up_keeps_no_connection(served: Database) -> None:
