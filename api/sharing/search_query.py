@@ -132,10 +132,11 @@ def _places(*, among_few: bool) -> FromClause:
     """What lies in the box, nearest first, so that no more are looked at than a page takes; with `among_few` nothing
     where places are many.
     """
-    north, east = (func.radians(cast(locations.c[name], Float)).label(name) for name in ("latitude", "longitude"))
-    query = select(locations.c.id, north, east).where(locations.c.deleted_at.is_(None), _is_in_a_box())
+    north, east = (func.radians(cast(column, Float)) for column in (locations.c.latitude, locations.c.longitude))
+    position = (north.label("north"), east.label("east"))
+    query = select(locations.c.id, *position).where(locations.c.deleted_at.is_(None), _is_in_a_box())
     some = query.limit(FEW).cte("some") if among_few else query.subquery("some")
-    distance = _distance_m(some.c.latitude, some.c.longitude).label("distance_m")
+    distance = _distance_m(some.c.north, some.c.east).label("distance_m")
     nearest = select(some.c.id, distance).order_by(distance)
     if among_few:
         nearest = nearest.where(select(func.count()).select_from(some).scalar_subquery() < FEW)
