@@ -9,7 +9,8 @@ from typing import Final
 import asyncpg
 
 OPEN_FOR: Final = timedelta(days=2)
-"""How long a day stays open after its end: until it is over in every time zone, and then some."""
+"""How long a day stays open after its end: until it is over in every time zone, and then some. A day at least: what is
+booked on yesterday passes the trigger on transfers without the lock."""
 MOST_S: Final = 1800.0
 """How long a closing may take, and another wait for it: the first one adds up all that ever was, a month's the
 transfers of everybody."""
